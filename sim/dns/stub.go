@@ -27,9 +27,9 @@ const (
 
 // Errors of a look-up, in getaddrinfo's terms.
 var (
-	ErrNoName   = errors.New("Name does not resolve")      // EAI_NONAME
-	ErrNoData   = errors.New("Name has no usable address") // EAI_NODATA
-	ErrTryAgain = errors.New("Try again")                  // EAI_AGAIN
+	ErrNoName   = errors.New("name does not resolve")      // EAI_NONAME
+	ErrNoData   = errors.New("name has no usable address") // EAI_NODATA
+	ErrTryAgain = errors.New("try again")                  // EAI_AGAIN
 )
 
 // Lookup resolves a name as a process in the namespace does: A and AAAA at once from one socket, along the search list. Addresses come

@@ -1,0 +1,47 @@
+# make scenario [S=nlb-hairpin]   run the scenarios: what was observed against what is expected
+# make test                       the tests: no network, no containers, under a minute once built
+# make help                       the rest
+
+GO      ?= go
+BIN     ?= ekslab
+LDFLAGS ?= -s -w
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: scenario test bench golden lint fuzz build cross clean help
+
+scenario: build          ## run all scenarios, or one with S=slug; more flags in ARGS
+	./$(BIN) run $(S) $(ARGS)
+
+test:                    ## all tests
+	$(GO) test ./...
+
+bench:                   ## benchmarks of the engine, the packet path, the control plane and whole scenarios
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+golden:                  ## rewrite golden files and dialogues; look at the diff before you commit it
+	$(GO) test ./harness/backend/simulated ./scenarios -run 'Golden|README' -update
+	$(GO) test ./sim/... -run 'Data' -args -rewrite
+
+lint:                    ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt'ed:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+fuzz:                    ## fuzz the decoder of scenario files for a minute
+	$(GO) test ./harness/scenario -run '^$$' -fuzz FuzzLoad -fuzztime 60s
+
+build:                   ## the binary, ./ekslab
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
+
+cross:                   ## binaries for every platform, into dist/
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+	  ext=; test $$os = windows && ext=.exe; \
+	  echo "dist/ekslab-$$os-$$arch$$ext"; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/ekslab-$$os-$$arch$$ext . || exit 1; \
+	done; done
+
+clean:                   ## what the targets above made
+	rm -rf $(BIN) dist
+
+help:                    ## this list
+	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 12

@@ -1,0 +1,24 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/ekslab/ekslab/harness/backend"
+	"github.com/ekslab/ekslab/harness/backend/live"
+)
+
+// Main is the program: the command line with the backends that it ships with.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) int {
+	return Wiring(getenv).Main(ctx, args, stdout, stderr, getenv)
+}
+
+// Wiring puts the program together.
+func Wiring(getenv func(string) string) Config {
+	kind := live.New(live.Options{Getenv: getenv})
+	return Config{
+		Backends: map[string]backend.Backend{
+			kind.Name(): kind,
+		},
+	}
+}

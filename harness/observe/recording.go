@@ -1,0 +1,47 @@
+package observe
+
+// Recording is what a backend saw in one run. Backends write it, the judge and the reports read it, nobody changes it.
+type Recording struct {
+	Backend string
+	Seed    uint64
+	// Observations by name. A value is float64, string, bool, []any, map[string]any, or nil when there was no sample.
+	Observations map[string]any
+	// Missing says, for an observation that is nil, why there was no sample.
+	Missing map[string]string
+	// Evidence holds, for an observation, a few records of the trace that show it.
+	Evidence map[string][]Evidence
+
+	VirtualSeconds float64
+	Events         uint64
+	TraceHash      string
+	// Images that ran, by name, where a backend runs images.
+	Images map[string]string
+
+	// Setup describes in short lines what was set up.
+	Setup []string
+	// Interrupted is true when the run was ended before its time; the observations cover what was finished.
+	Interrupted bool
+}
+
+// Evidence is one record of a run's trace, as a person reads it.
+type Evidence struct {
+	ID      uint64  `json:"id"`
+	Seconds float64 `json:"seconds"`
+	Actor   string  `json:"actor"`
+	Text    string  `json:"text"`
+}
+
+// Doc documents one observation.
+type Doc struct {
+	Name string `json:"name"`
+	// Type is number, string, bool, list or map.
+	Type string `json:"type"`
+	// Unit of a number or of a list's or map's values; empty for none.
+	Unit    string `json:"unit,omitempty"`
+	Meaning string `json:"meaning"`
+	// Backends that can show it: sim, kind.
+	Backends []string `json:"backends"`
+}
+
+// Vocabulary is the set of observations that scenarios may name.
+type Vocabulary map[string]Doc
