@@ -32,8 +32,8 @@ type Config struct {
 	Terminal func(io.Writer) bool
 }
 
-// Explainer runs a plan on the simulator and finds the chain of whys in what happened.
-type Explainer func(ctx context.Context, plan *scenario.Plan, seed uint64) (Explanation, error)
+// Explainer runs a job on the simulator and finds the chain of whys in what happened. report.Command says how to have it again.
+type Explainer func(ctx context.Context, job run.Job) (Explanation, error)
 
 // Explanation is a chain of whys, each link with its evidence. It marshals to JSON.
 type Explanation interface {

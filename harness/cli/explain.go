@@ -105,7 +105,7 @@ func (a *app) explainScenario(ctx context.Context, arg, format string, c *choice
 // find runs the explainer.
 func (a *app) find(ctx context.Context, job run.Job) (e Explanation, err error) {
 	defer run.Recover(&err)
-	return a.Explain(ctx, job.Plan, job.Seed)
+	return a.Explain(ctx, job)
 }
 
 // printStack prints where a broken invariant was found, for the report of the bug that it is.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ekslab/ekslab/harness/backend"
 	"github.com/ekslab/ekslab/harness/observe"
+	"github.com/ekslab/ekslab/harness/run"
 	"github.com/ekslab/ekslab/harness/scenario"
 )
 
@@ -193,7 +194,9 @@ func TestInterrupt(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, stdout)
 		}
 	}
-	var doc struct{ Runs []struct{ Verdict, Reason string } }
+	var doc struct {
+		Runs []struct{ Verdict, Reason string }
+	}
 	if err := json.Unmarshal([]byte(content(t, "partial.json")), &doc); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +224,7 @@ func TestInterruptInOtherCommands(t *testing.T) {
 				return recording("sim", plan, opts), nil
 			})
 			c.config.Backends["kind"] = &fake{name: "kind"}
-			c.config.Explain = func(ctx context.Context, _ *scenario.Plan, _ uint64) (Explanation, error) {
+			c.config.Explain = func(ctx context.Context, _ run.Job) (Explanation, error) {
 				cancel()
 				return nil, ctx.Err()
 			}
@@ -271,7 +274,9 @@ func TestStandardOutputFails(t *testing.T) {
 		stderr string
 	}{{errors.New("no space left on device"), "no space left"}, {&fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE}, ""}} {
 		t.Chdir(t.TempDir())
-		catalog := func() (*scenario.Catalog, error) { return scenario.NewCatalog(os.DirFS(filepath.Join(home, "testdata", "catalog"))) }
+		catalog := func() (*scenario.Catalog, error) {
+			return scenario.NewCatalog(os.DirFS(filepath.Join(home, "testdata", "catalog")))
+		}
 		var stderr bytes.Buffer
 		code := Config{Backends: map[string]backend.Backend{"sim": &fake{name: "sim"}}, Catalog: catalog}.Main(
 			context.Background(), strings.Fields("run slow-calls -o text -o json=a.json"), &failing{room: 100, err: test.err}, &stderr, nil)

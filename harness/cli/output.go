@@ -26,7 +26,7 @@ var runFormats = []string{"text", "json", "junit", "github"}
 // outputs are all that a run writes.
 type outputs struct {
 	list []*output
-	// stderr has the annotations that GitHub Actions gets by default when standard output carries a document.
+	// annotate has the annotations that GitHub Actions gets by default; nil for none.
 	annotate io.Writer
 }
 
@@ -45,10 +45,8 @@ func (a *app) parseOutputs(values []string) (*outputs, error) {
 		if path == "-" {
 			path = ""
 		}
-		for _, other := range o.list {
-			if path != "" && filepath.Clean(other.path) == filepath.Clean(path) {
-				return nil, fmt.Errorf("-o %s: %s already goes to %s", v, other.format, path)
-			}
+		if path != "" && o.has(path) {
+			return nil, fmt.Errorf("-o %s: another result goes to %s already", v, path)
 		}
 		if path == "" {
 			if slices.Contains(onStdout, format) {
@@ -73,6 +71,11 @@ func (a *app) parseOutputs(values []string) (*outputs, error) {
 		}
 	}
 	return o, nil
+}
+
+// has is whether a result goes to this file.
+func (o *outputs) has(path string) bool {
+	return slices.ContainsFunc(o.list, func(out *output) bool { return out.path != "" && filepath.Clean(out.path) == filepath.Clean(path) })
 }
 
 // open opens the files, before anything runs.

@@ -231,7 +231,7 @@ func TestJUnit(t *testing.T) {
 					if c.Name == "" || c.Line == 0 || c.Class != strings.ReplaceAll(s.Name, "/", ".") {
 						t.Errorf("case %+v of suite %s", c, s.Name)
 					}
-					if c.Failure != nil && (!strings.HasPrefix(c.Failure.Message, "observed ") || !strings.Contains(c.Failure.Text, "expected: ")) {
+					if c.Failure != nil && (!strings.Contains(c.Failure.Message, " is ") || !strings.Contains(c.Failure.Text, "expected: ")) {
 						t.Errorf("failure %+v", c.Failure)
 					}
 				}

@@ -114,6 +114,9 @@ func (a *app) runScenarios(ctx context.Context, args []string, f *runFlags) erro
 		if captures[path] != nil {
 			return fmt.Errorf("--pcap and --trace both go to %s", path)
 		}
+		if out.has(path) {
+			return fmt.Errorf("%s and -o both go to %s", flag, path)
+		}
 		w, err := newWholeFile(path)
 		if err != nil {
 			return fmt.Errorf("%s: %w", flag, err)

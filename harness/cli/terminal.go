@@ -7,10 +7,10 @@ import (
 	"golang.org/x/term"
 )
 
-// isTerminal is whether a stream is a terminal that a person looks at.
+// isTerminal is whether a stream is a terminal that a person looks at, and that understands escape sequences.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	return ok && term.IsTerminal(int(f.Fd())) && understandsEscapes(f)
 }
 
 // columns is the width of a terminal; 0 if it is not known.

@@ -27,7 +27,7 @@ type Agreement struct {
 //	a share (1)               4 standard deviations of the difference of two samples, as large as the calls that each recorded
 //	calls, packets, draws     4 standard deviations of the difference of two counts, 4*sqrt(a+b)
 //	seconds (s)               5 % of the larger and 250 ms: a wall clock, a scheduler and a timer wheel lie between them
-//	everything else           nothing: targets, sockets, names and yes or no are the same or not
+//	everything else           nothing: targets, sockets, names, yes or no, and how many calls were made are the same or not
 //
 // A list or map agrees when it has the same length or keys and each item agrees.
 func Agree(names []string, vocabulary observe.Vocabulary, a, b *observe.Recording) []Agreement {
@@ -44,6 +44,9 @@ func Agree(names []string, vocabulary observe.Vocabulary, a, b *observe.Recordin
 			g.Status, g.Reason = Inconclusive, b.Backend+": "+noSample(b, name)
 		default:
 			t := tolerance{unit: doc.Unit, samplesA: samples(a), samplesB: samples(b)}
+			if name == calls {
+				t.unit = "" // is set, not drawn
+			}
 			g.Tolerance, g.Status = t.words(g.A, g.B), Fails
 			if t.agree(g.A, g.B) {
 				g.Status = Holds
@@ -54,9 +57,11 @@ func Agree(names []string, vocabulary observe.Vocabulary, a, b *observe.Recordin
 	return all
 }
 
-// samples is how many calls a share was taken over.
+// calls is the observation that says how many calls a share was taken over.
+const calls = "connections"
+
 func samples(rec *observe.Recording) float64 {
-	n, _ := rec.Observations["connections"].(float64)
+	n, _ := rec.Observations[calls].(float64)
 	return max(n, 1)
 }
 

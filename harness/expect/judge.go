@@ -38,6 +38,8 @@ type Result struct {
 	// Observed has what the expectation reads, Evidence what shows it.
 	Observed map[string]any
 	Evidence []observe.Evidence
+	// Compared is what it compared, side by side; empty where that cannot be told apart.
+	Compared []scenario.Comparison
 }
 
 // Judge holds a recording against what the plan expects.
@@ -82,6 +84,9 @@ func (r *Result) judge(rec *observe.Recording, vars scenario.Vars) {
 		return
 	}
 	met, err := r.Expectation.Eval(vars)
+	if err == nil {
+		r.Compared = r.Expectation.Comparisons(vars)
+	}
 	switch {
 	case errors.Is(err, scenario.ErrTooFewSamples):
 		r.Status, r.Reason = Inconclusive, err.Error()

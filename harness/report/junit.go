@@ -171,6 +171,15 @@ func reason(r expect.Result) string {
 	default:
 		return r.Reason
 	}
+	var compared []string
+	for _, c := range r.Compared {
+		if !c.Holds {
+			compared = append(compared, Compared(c))
+		}
+	}
+	if len(compared) > 0 {
+		return strings.Join(compared, "; ")
+	}
 	parts := make([]string, len(r.Expectation.Reads))
 	for i, name := range r.Expectation.Reads {
 		parts[i] = name + " = " + Value(r.Observed[name])

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -338,22 +339,67 @@ func (p *page) expected(o run.Outcome) {
 		switch r.Status {
 		case expect.NotApplicable:
 			p.line(in + p.dim("does not apply with these values: "+r.Expectation.When))
+		case expect.Holds:
+			for _, c := range r.Compared {
+				for _, l := range wrap(Compared(c), max(wrapAt-indent, 40)) {
+					p.line(in + p.dim(l))
+				}
+			}
 		case expect.Inconclusive:
 			for _, l := range wrap(r.Reason, max(wrapAt-indent, 40)) {
 				p.line(in + p.yellow(l))
 			}
-			p.line(in + p.dim("stated at "+where(r.Expectation)))
+			p.stated(in, r)
 		case expect.Fails:
-			p.line(in + "expected  " + r.Expectation.That)
+			told := false
+			for _, c := range r.Compared {
+				if !c.Holds {
+					told = true
+					for _, l := range wrap(Compared(c), max(wrapAt-indent, 40)) {
+						p.line(in + p.red(l))
+					}
+				}
+			}
 			for i, name := range r.Expectation.Reads {
-				p.line(in + first(i, "observed") + "  " + name + " = " + Value(r.Observed[name]))
+				if !told {
+					p.line(in + first(i, "observed") + "  " + name + " = " + Value(r.Observed[name]))
+				}
 			}
-			for i, e := range r.Evidence[:min(len(r.Evidence), maxItems)] {
-				p.line(in + first(i, "evidence") + "  " + p.dim(evidenceLine(e)))
-			}
-			p.line(in + p.dim("stated at "+where(r.Expectation)))
+			p.evidence(in, r)
 		}
 	}
+}
+
+// evidence shows records of the run, and where the expectation is stated.
+func (p *page) evidence(in string, r expect.Result) {
+	for i, e := range r.Evidence[:min(len(r.Evidence), maxItems)] {
+		p.line(in + first(i, "evidence") + "  " + p.dim(evidenceLine(e)))
+	}
+	p.stated(in, r)
+}
+
+// stated says what the expectation is, and where.
+func (p *page) stated(in string, r expect.Result) {
+	for _, l := range wrap("stated at "+where(r.Expectation)+": "+r.Expectation.That, max(wrapAt-len(in), 40)) {
+		p.line(in + p.dim(l))
+	}
+}
+
+// Compared writes a comparison: "hungRatio is 0.1665, expected near 0.166667 ± 0.0333".
+func Compared(c scenario.Comparison) string {
+	s := c.Left + " is " + Value(c.Observed) + ", expected "
+	switch c.Operator {
+	case "==":
+	case "!=":
+		s += "other than "
+	default:
+		s += c.Operator + " "
+	}
+	s += Value(c.Expected)
+	if c.Margin > 0 {
+		s += " ± " + strconv.FormatFloat(c.Margin, 'g', 2, 64)
+	}
+	return s
 }
 
 // first is a label on the first of several lines.

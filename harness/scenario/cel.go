@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -49,6 +50,8 @@ func (s scope) with(name string, t *cel.Type) (scope, error) {
 type program struct {
 	source string
 	cel    cel.Program
+	// traced makes the program that also tells the value of each part.
+	traced func() (cel.Program, error)
 	ast    *ast.AST
 	output *cel.Type
 	params []string // parameters that it reads, sorted
@@ -173,6 +176,10 @@ func (s *scope) compile(n *node, start, end int, found *findings) *program {
 		report(0, "%v", err)
 		return nil
 	}
+	env := s.env
+	p.traced = sync.OnceValues(func() (cel.Program, error) {
+		return env.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptExhaustiveEval))
+	})
 	s.compiled[source] = p
 	return p
 }

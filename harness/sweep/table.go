@@ -84,7 +84,7 @@ func (t *Table) WriteCSV(w io.Writer) error {
 	if err := c.Write(header); err != nil {
 		return err
 	}
-	exact := func(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
+	exact := func(f float64) string { return strconv.FormatFloat(f, 'g', 12, 64) } // without the dust of a mean
 	for _, r := range t.Rows {
 		line := append([]string{}, r.Values...)
 		for _, name := range t.Columns {

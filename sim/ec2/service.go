@@ -1,0 +1,177 @@
+package ec2
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/ekslab/ekslab/sim/cloudtrail"
+	"github.com/ekslab/ekslab/sim/engine"
+	"github.com/ekslab/ekslab/sim/trace"
+	"github.com/ekslab/ekslab/sim/vpc"
+)
+
+// source is the service's name in CloudTrail.
+const source = "ec2.amazonaws.com"
+
+// Service is the account's EC2. Use New.
+type Service struct {
+	engine    *engine.Engine
+	log       *trace.Log
+	trail     *cloudtrail.Log
+	vpc       *vpc.VPC
+	region    string
+	instances []*Instance
+	byID      map[vpc.InstanceID]*Instance
+}
+
+// New returns a service without instances.
+func New(e *engine.Engine, log *trace.Log, trail *cloudtrail.Log, v *vpc.VPC, region string) *Service {
+	return &Service{engine: e, log: log, trail: trail, vpc: v, region: region, byID: map[vpc.InstanceID]*Instance{}}
+}
+
+// Limits of an instance type.
+type Limits struct {
+	// Interfaces is how many network interfaces it takes, Addresses how many IPv4 addresses each of them.
+	Interfaces, Addresses int
+}
+
+// limits by instance type. Source: aws/amazon-vpc-cni-k8s pkg/vpc/vpc_ip_resource_limit.go.
+var limits = map[string]Limits{
+	"t3.medium": {3, 6}, "t3.large": {3, 12}, "m5.large": {3, 10}, "m5.xlarge": {4, 15}, "m5.2xlarge": {4, 15}, "m5.4xlarge": {8, 30},
+	"c5.large": {3, 10}, "c5.xlarge": {4, 15}, "c5.4xlarge": {8, 30}, "m6i.large": {3, 10}, "m6i.xlarge": {4, 15},
+}
+
+// LimitsOf returns the limits of an instance type, or engine.ErrNotModelled for one that is not in the table.
+func LimitsOf(instanceType string) (Limits, error) {
+	l, ok := limits[instanceType]
+	if !ok {
+		return l, engine.NotModelled("instance type %q", instanceType)
+	}
+	return l, nil
+}
+
+// MaxPods is the number of pods that EKS lets a node of the type take: one for each secondary address, and two that use the node's own.
+// Source: awslabs/amazon-eks-ami files/eni-max-pods.txt: interfaces x (addresses - 1) + 2.
+func (l Limits) MaxPods() int { return l.Interfaces*(l.Addresses-1) + 2 }
+
+// Instance is an EC2 instance that runs.
+type Instance struct {
+	ID             vpc.InstanceID
+	Type           string
+	PrivateDNSName string
+	Limits         Limits
+	Interfaces     []*vpc.Interface // by device index
+	Tags           map[string]string
+}
+
+// Launch starts an instance in a subnet, with a primary address: the one asked for, or any if that is the zero Addr.
+func (s *Service) Launch(instanceType string, subnet *vpc.Subnet, primary netip.Addr, tags map[string]string, groups ...*vpc.SecurityGroup) (*Instance, error) {
+	l, err := LimitsOf(instanceType)
+	if err != nil {
+		return nil, err
+	}
+	in := &Instance{ID: vpc.InstanceID(s.vpc.NewID("i")), Type: instanceType, Limits: l, Tags: tags}
+	eni, err := subnet.AddInterface("primary of "+string(in.ID), primary, groups...)
+	if err != nil {
+		return nil, err
+	}
+	eni.Instance = in.ID
+	in.Interfaces = []*vpc.Interface{eni}
+	in.PrivateDNSName = "ip-" + strings.ReplaceAll(eni.Primary().String(), ".", "-") + "." + Domain(s.region)
+	s.instances = append(s.instances, in)
+	s.byID[in.ID] = in
+	return in, nil
+}
+
+// Domain is the domain of private host names in a Region. Source: Amazon VPC User Guide, "DHCP option sets in Amazon VPC".
+func Domain(region string) string {
+	if region == "us-east-1" {
+		return "ec2.internal"
+	}
+	return region + ".compute.internal"
+}
+
+// Instance is the instance of an id, or nil.
+func (s *Service) Instance(id string) *Instance { return s.byID[vpc.InstanceID(id)] }
+
+// PrimaryInterface is the primary network interface of an instance, or nil.
+func (s *Service) PrimaryInterface(id string) *vpc.Interface {
+	if in := s.Instance(id); in != nil {
+		return in.Interfaces[0]
+	}
+	return nil
+}
+
+func apiError(code, format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
+}
+
+// only refuses an input that sets a field which is not modelled.
+func only(in any, modelled ...string) error {
+	v := reflect.ValueOf(in).Elem()
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.IsExported() && !v.Field(i).IsZero() && !slices.Contains(modelled, f.Name) {
+			return engine.NotModelled("%s: %s", v.Type().Name(), f.Name)
+		}
+	}
+	return nil
+}
+
+// matches says whether something passes filters; values gives what it has under a filter's name, and false for a name that is not modelled.
+func matches(filters []types.Filter, values func(name string) ([]string, bool)) (bool, error) {
+	for _, f := range filters {
+		have, ok := values(aws.ToString(f.Name))
+		if !ok {
+			return false, engine.NotModelled("filter %s", aws.ToString(f.Name))
+		}
+		if !slices.ContainsFunc(f.Values, func(v string) bool { return slices.Contains(have, v) }) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// tagValues answers filters tag:KEY and tag-key.
+func tagValues(tags map[string]string, name string) ([]string, bool) {
+	if k, ok := strings.CutPrefix(name, "tag:"); ok {
+		if v, has := tags[k]; has {
+			return []string{v}, true
+		}
+		return nil, true
+	}
+	if name == "tag-key" {
+		var keys []string
+		for k := range tags {
+			keys = append(keys, k)
+		}
+		return keys, true
+	}
+	return nil, false
+}
+
+func sdkTags(tags map[string]string) []types.Tag {
+	keys := make([]string, 0, len(tags))
+	for k := range tags {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	out := make([]types.Tag, len(keys))
+	for i, k := range keys {
+		out[i] = types.Tag{Key: aws.String(k), Value: aws.String(tags[k])}
+	}
+	return out
+}
+
+var _ interface {
+	DescribeSubnets(context.Context, *ec2.DescribeSubnetsInput, ...func(*ec2.Options)) (*ec2.DescribeSubnetsOutput, error)
+} = (*Service)(nil)

@@ -1,0 +1,300 @@
+package elb
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/ekslab/ekslab/sim/cloudtrail"
+	"github.com/ekslab/ekslab/sim/engine"
+	"github.com/ekslab/ekslab/sim/trace"
+)
+
+// CreateTargetGroup makes a target group. What is not given has ELB's defaults.
+func (s *Service) CreateTargetGroup(ctx context.Context, in *elbv2.CreateTargetGroupInput, _ ...sdkOptions) (*elbv2.CreateTargetGroupOutput, error) {
+	return cloudtrail.Do(ctx, s.trail, source, "CreateTargetGroup", in, func(in *elbv2.CreateTargetGroupInput) (*elbv2.CreateTargetGroupOutput, error) {
+		if err := only(in, "Name", "Port", "Protocol", "VpcId", "TargetType", "HealthCheckProtocol", "HealthCheckPort", "HealthCheckPath", "HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds",
+			"HealthyThresholdCount", "UnhealthyThresholdCount", "HealthCheckEnabled", "Tags", "Matcher"); err != nil {
+			return nil, err
+		}
+		if in.Protocol != types.ProtocolEnumTcp {
+			return nil, engine.NotModelled("target group protocol %q", in.Protocol)
+		}
+		name := aws.ToString(in.Name)
+		if name == "" || len(name) > 32 {
+			return nil, invalid("Target group name '%s' must have 1 to 32 characters", name)
+		}
+		if slices.ContainsFunc(s.groups, func(tg *TargetGroup) bool { return tg.Name == name }) {
+			return nil, &types.DuplicateTargetGroupNameException{Message: aws.String("A target group with the same name '" + name + "' exists, but with different settings")}
+		}
+		typ := string(in.TargetType)
+		switch typ {
+		case "":
+			typ = "instance"
+		case "instance", "ip":
+		default:
+			return nil, engine.NotModelled("target type %q", typ)
+		}
+		hc, err := healthCheck(in)
+		if err != nil {
+			return nil, err
+		}
+		tg := &TargetGroup{Name: name, ARN: s.arn("targetgroup/" + name + "/" + s.id()), Protocol: "TCP", Port: uint16(aws.ToInt32(in.Port)), TargetType: typ, VPCID: aws.ToString(in.VpcId), HealthCheck: hc,
+			Attributes: maps.Clone(defaultTGAttributes), Tags: tagMap(in.Tags), Origin: s.origin(), AttributeOrigin: map[string]trace.ID{}}
+		// Source: Network Load Balancers user guide, "Client IP preservation": on for instance targets, off for ip targets of TCP and TLS.
+		tg.Attributes[AttrPreserveClientIP] = strconv.FormatBool(typ == "instance")
+		s.groups = append(s.groups, tg)
+		return &elbv2.CreateTargetGroupOutput{TargetGroups: []types.TargetGroup{tg.sdk(s)}}, nil
+	})
+}
+
+// healthCheck reads a target group's health check; ELB's defaults are 30 s, 5 and 2 in a row, 10 s for TCP and 6 s for HTTP to answer.
+// Source: aws-sdk-go-v2 service/elasticloadbalancingv2 CreateTargetGroupInput (doc comments).
+func healthCheck(in *elbv2.CreateTargetGroupInput) (HealthCheck, error) {
+	hc := HealthCheck{Protocol: "TCP", Port: "traffic-port", Interval: 30 * time.Second, Timeout: 10 * time.Second, HealthyThreshold: 5, UnhealthyThreshold: 2}
+	switch in.HealthCheckProtocol {
+	case "", types.ProtocolEnumTcp:
+	case types.ProtocolEnumHttp:
+		hc.Protocol, hc.Timeout, hc.Path = "HTTP", 6*time.Second, "/"
+	default:
+		return hc, engine.NotModelled("health check protocol %q", in.HealthCheckProtocol)
+	}
+	if in.HealthCheckEnabled != nil && !*in.HealthCheckEnabled {
+		return hc, engine.NotModelled("health checks that are disabled")
+	}
+	if in.Matcher != nil && aws.ToString(in.Matcher.HttpCode) != "200-399" {
+		return hc, engine.NotModelled("Matcher %s", aws.ToString(in.Matcher.HttpCode))
+	}
+	if p := aws.ToString(in.HealthCheckPort); p != "" {
+		hc.Port = p
+	}
+	if p := aws.ToString(in.HealthCheckPath); p != "" {
+		if hc.Protocol == "TCP" {
+			return hc, invalid("Health check path is not supported for health check protocol TCP")
+		}
+		hc.Path = p
+	}
+	seconds := func(to *time.Duration, n *int32, low, high int32) error {
+		if n == nil {
+			return nil
+		}
+		if *n < low || *n > high {
+			return invalid("health check interval or timeout %d: from %d to %d seconds", *n, low, high)
+		}
+		*to = time.Duration(*n) * time.Second
+		return nil
+	}
+	if err := seconds(&hc.Interval, in.HealthCheckIntervalSeconds, 5, 300); err != nil {
+		return hc, err
+	}
+	if err := seconds(&hc.Timeout, in.HealthCheckTimeoutSeconds, 2, 120); err != nil {
+		return hc, err
+	}
+	if in.HealthyThresholdCount != nil {
+		hc.HealthyThreshold = int(*in.HealthyThresholdCount)
+	}
+	if in.UnhealthyThresholdCount != nil {
+		hc.UnhealthyThreshold = int(*in.UnhealthyThresholdCount)
+	}
+	return hc, nil
+}
+
+func (tg *TargetGroup) sdk(s *Service) types.TargetGroup {
+	hc := tg.HealthCheck
+	out := types.TargetGroup{TargetGroupArn: aws.String(tg.ARN), TargetGroupName: aws.String(tg.Name), Protocol: types.ProtocolEnum(tg.Protocol), Port: aws.Int32(int32(tg.Port)), VpcId: aws.String(tg.VPCID),
+		TargetType: types.TargetTypeEnum(tg.TargetType), HealthCheckProtocol: types.ProtocolEnum(hc.Protocol), HealthCheckPort: aws.String(hc.Port), HealthCheckEnabled: aws.Bool(true),
+		HealthCheckIntervalSeconds: aws.Int32(int32(hc.Interval / time.Second)), HealthCheckTimeoutSeconds: aws.Int32(int32(hc.Timeout / time.Second)),
+		HealthyThresholdCount: aws.Int32(int32(hc.HealthyThreshold)), UnhealthyThresholdCount: aws.Int32(int32(hc.UnhealthyThreshold))}
+	if hc.Path != "" {
+		out.HealthCheckPath = aws.String(hc.Path)
+	}
+	for _, lb := range s.lbs {
+		for _, l := range lb.Listeners {
+			if l.TargetGroup == tg {
+				out.LoadBalancerArns = append(out.LoadBalancerArns, lb.ARN)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// DescribeTargetGroups lists target groups: by ARN, name or load balancer, or all.
+func (s *Service) DescribeTargetGroups(ctx context.Context, in *elbv2.DescribeTargetGroupsInput, _ ...sdkOptions) (*elbv2.DescribeTargetGroupsOutput, error) {
+	return cloudtrail.Do(ctx, s.trail, source, "DescribeTargetGroups", in, func(in *elbv2.DescribeTargetGroupsInput) (*elbv2.DescribeTargetGroupsOutput, error) {
+		if err := only(in, "Names", "TargetGroupArns", "LoadBalancerArn"); err != nil {
+			return nil, err
+		}
+		if in.LoadBalancerArn != nil {
+			if _, err := s.loadBalancer(in.LoadBalancerArn); err != nil {
+				return nil, err
+			}
+		}
+		out := &elbv2.DescribeTargetGroupsOutput{}
+		for _, tg := range s.groups {
+			x := tg.sdk(s)
+			switch {
+			case len(in.Names) > 0 && !slices.Contains(in.Names, tg.Name), len(in.TargetGroupArns) > 0 && !slices.Contains(in.TargetGroupArns, tg.ARN),
+				in.LoadBalancerArn != nil && !slices.Contains(x.LoadBalancerArns, *in.LoadBalancerArn):
+				continue
+			}
+			out.TargetGroups = append(out.TargetGroups, x)
+		}
+		if len(out.TargetGroups) < len(in.Names)+len(in.TargetGroupArns) {
+			return nil, &types.TargetGroupNotFoundException{Message: aws.String("One or more target groups not found")}
+		}
+		return out, nil
+	})
+}
+
+// DescribeTargetGroupAttributes lists a target group's attributes.
+func (s *Service) DescribeTargetGroupAttributes(ctx context.Context, in *elbv2.DescribeTargetGroupAttributesInput, _ ...sdkOptions) (*elbv2.DescribeTargetGroupAttributesOutput, error) {
+	return cloudtrail.Do(ctx, s.trail, source, "DescribeTargetGroupAttributes", in, func(in *elbv2.DescribeTargetGroupAttributesInput) (*elbv2.DescribeTargetGroupAttributesOutput, error) {
+		tg, err := s.targetGroup(in.TargetGroupArn)
+		if err != nil {
+			return nil, err
+		}
+		return &elbv2.DescribeTargetGroupAttributesOutput{Attributes: tg.attributes()}, nil
+	})
+}
+
+func (tg *TargetGroup) attributes() (out []types.TargetGroupAttribute) {
+	for _, k := range sortedKeys(tg.Attributes) {
+		out = append(out, types.TargetGroupAttribute{Key: aws.String(k), Value: aws.String(tg.Attributes[k])})
+	}
+	return out
+}
+
+// ModifyTargetGroupAttributes sets attributes: all that are given, or none and an error. It takes effect for new connections.
+func (s *Service) ModifyTargetGroupAttributes(ctx context.Context, in *elbv2.ModifyTargetGroupAttributesInput, _ ...sdkOptions) (*elbv2.ModifyTargetGroupAttributesOutput, error) {
+	return cloudtrail.Do(ctx, s.trail, source, "ModifyTargetGroupAttributes", in, func(in *elbv2.ModifyTargetGroupAttributesInput) (*elbv2.ModifyTargetGroupAttributesOutput, error) {
+		tg, err := s.targetGroup(in.TargetGroupArn)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range in.Attributes {
+			if err := checkAttribute(aws.ToString(a.Key), aws.ToString(a.Value), defaultTGAttributes); err != nil {
+				return nil, err
+			}
+		}
+		for _, a := range in.Attributes {
+			tg.Attributes[aws.ToString(a.Key)] = aws.ToString(a.Value)
+			tg.AttributeOrigin[aws.ToString(a.Key)] = s.origin()
+		}
+		s.attributesChanged()
+		return &elbv2.ModifyTargetGroupAttributesOutput{Attributes: tg.attributes()}, nil
+	})
+}
+
+// RegisterTargets registers targets: all that are given, or none and an error. One that is registered already stays; one that is draining comes back.
+func (s *Service) RegisterTargets(ctx context.Context, in *elbv2.RegisterTargetsInput, _ ...sdkOptions) (*elbv2.RegisterTargetsOutput, error) {
+	return cloudtrail.Do(ctx, s.trail, source, "RegisterTargets", in, func(in *elbv2.RegisterTargetsInput) (*elbv2.RegisterTargetsOutput, error) {
+		tg, err := s.targetGroup(in.TargetGroupArn)
+		if err != nil {
+			return nil, err
+		}
+		var add []*Target
+		for _, d := range in.Targets {
+			t, err := s.target(tg, d)
+			if err != nil {
+				return nil, err
+			}
+			add = append(add, t)
+		}
+		for _, t := range add {
+			i := slices.IndexFunc(tg.Targets, func(o *Target) bool { return o.ID == t.ID && o.Port == t.Port })
+			switch {
+			case i < 0:
+				tg.Targets = append(tg.Targets, t)
+			case tg.Targets[i].Draining:
+				tg.Targets[i] = t
+			}
+		}
+		s.targetsChanged(tg)
+		return &elbv2.RegisterTargetsOutput{}, nil
+	})
+}
+
+// target reads a description of a target, and finds where its packets go.
+func (s *Service) target(tg *TargetGroup, d types.TargetDescription) (*Target, error) {
+	t := &Target{ID: aws.ToString(d.Id), Port: tg.Port, Origin: s.origin()}
+	if d.Port != nil {
+		t.Port = uint16(*d.Port)
+	}
+	if tg.TargetType == "instance" {
+		t.Interface = s.resolve(t.ID)
+		if t.Interface == nil {
+			return nil, &types.InvalidTargetException{Message: aws.String(fmt.Sprintf("The following targets are not in a running state and cannot be registered: '%s'", t.ID))}
+		}
+		t.Addr = t.Interface.Primary()
+	} else {
+		a, err := netip.ParseAddr(t.ID)
+		if err != nil {
+			return nil, invalid("The IP address '%s' is not a valid IPv4 address", t.ID)
+		}
+		t.Addr, t.Interface = a, s.vpc.ByAddr(a)
+		if t.Interface == nil {
+			return nil, engine.NotModelled("ip target %v, which no network interface of the VPC has", a)
+		}
+	}
+	t.Zone = t.Interface.Subnet.Zone
+	return t, nil
+}
+
+// DeregisterTargets makes targets drain; after the deregistration delay they are gone.
+func (s *Service) DeregisterTargets(ctx context.Context, in *elbv2.DeregisterTargetsInput, _ ...sdkOptions) (*elbv2.DeregisterTargetsOutput, error) {
+	return cloudtrail.Do(ctx, s.trail, source, "DeregisterTargets", in, func(in *elbv2.DeregisterTargetsInput) (*elbv2.DeregisterTargetsOutput, error) {
+		tg, err := s.targetGroup(in.TargetGroupArn)
+		if err != nil {
+			return nil, err
+		}
+		seconds, err := strconv.Atoi(tg.Attributes["deregistration_delay.timeout_seconds"])
+		if err != nil {
+			return nil, invalid("deregistration delay %q", tg.Attributes["deregistration_delay.timeout_seconds"])
+		}
+		for _, d := range in.Targets {
+			for _, t := range tg.Targets {
+				if t.ID != aws.ToString(d.Id) || d.Port != nil && t.Port != uint16(*d.Port) || t.Draining {
+					continue
+				}
+				t.Draining = true
+				s.engine.After(time.Duration(seconds)*time.Second, "elb: deregistration delay", engine.Func(func() {
+					tg.Targets = slices.DeleteFunc(tg.Targets, func(o *Target) bool { return o == t && t.Draining })
+				}))
+			}
+		}
+		s.targetsChanged(tg)
+		return &elbv2.DeregisterTargetsOutput{}, nil
+	})
+}
+
+// DescribeTargetHealth lists a target group's targets and their health.
+func (s *Service) DescribeTargetHealth(ctx context.Context, in *elbv2.DescribeTargetHealthInput, _ ...sdkOptions) (*elbv2.DescribeTargetHealthOutput, error) {
+	return cloudtrail.Do(ctx, s.trail, source, "DescribeTargetHealth", in, func(in *elbv2.DescribeTargetHealthInput) (*elbv2.DescribeTargetHealthOutput, error) {
+		if err := only(in, "TargetGroupArn"); err != nil {
+			return nil, err
+		}
+		tg, err := s.targetGroup(in.TargetGroupArn)
+		if err != nil {
+			return nil, err
+		}
+		out := &elbv2.DescribeTargetHealthOutput{}
+		for _, t := range tg.Targets {
+			state, reason, description := s.Health(tg, t)
+			h := types.TargetHealthDescription{Target: &types.TargetDescription{Id: aws.String(t.ID), Port: aws.Int32(int32(t.Port))}, TargetHealth: &types.TargetHealth{State: types.TargetHealthStateEnum(state)}}
+			if reason != "" {
+				h.TargetHealth.Reason, h.TargetHealth.Description = types.TargetHealthReasonEnum(reason), aws.String(description)
+			}
+			out.TargetHealthDescriptions = append(out.TargetHealthDescriptions, h)
+		}
+		return out, nil
+	})
+}

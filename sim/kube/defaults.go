@@ -1,0 +1,146 @@
+package kube
+
+import (
+	"net/netip"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// Node ports. Source: kubernetes/kubernetes pkg/kubeapiserver/options (--service-node-port-range).
+const (
+	nodePortLow  = 30000
+	nodePortHigh = 32767
+)
+
+// dnsOffset is where the cluster's DNS Service is in the service range. Source: EKS user guide, clusterDNS; awslabs/amazon-eks-ami bootstrap.sh.
+const dnsOffset = 10
+
+// defaults fills in what the API server fills in, and allocates.
+func (c *Cluster) defaults(o Object) error {
+	one := int32(1)
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		if o.Spec.Replicas == nil {
+			o.Spec.Replicas = &one
+		}
+		if o.Spec.Strategy.Type == "" {
+			o.Spec.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType
+		}
+		if o.Spec.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType && o.Spec.Strategy.RollingUpdate == nil {
+			quarter := intstr.FromString("25%")
+			o.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxSurge: &quarter, MaxUnavailable: &quarter}
+		}
+		c.podDefaults(&o.Spec.Template.Spec)
+	case *appsv1.ReplicaSet:
+		if o.Spec.Replicas == nil {
+			o.Spec.Replicas = &one
+		}
+	case *corev1.Pod:
+		c.podDefaults(&o.Spec)
+		o.Status.Phase = corev1.PodPending
+	case *corev1.Service:
+		return c.serviceDefaults(o)
+	}
+	return nil
+}
+
+func (c *Cluster) podDefaults(s *corev1.PodSpec) {
+	if s.RestartPolicy == "" {
+		s.RestartPolicy = corev1.RestartPolicyAlways
+	}
+	if s.DNSPolicy == "" {
+		s.DNSPolicy = corev1.DNSClusterFirst
+	}
+	if s.TerminationGracePeriodSeconds == nil {
+		thirty := int64(30)
+		s.TerminationGracePeriodSeconds = &thirty
+	}
+}
+
+func (c *Cluster) serviceDefaults(s *corev1.Service) error {
+	if s.Spec.Type == "" {
+		s.Spec.Type = corev1.ServiceTypeClusterIP
+	}
+	if s.Spec.ClusterIP == "" {
+		a, ok := c.freeIP()
+		if !ok {
+			return apierrors.NewInternalError(errRangeFull)
+		}
+		s.Spec.ClusterIP = a.String()
+	} else if s.Spec.ClusterIP != corev1.ClusterIPNone {
+		a, err := netip.ParseAddr(s.Spec.ClusterIP)
+		if err != nil || !c.opts.ServiceCIDR.Contains(a) || c.ips[a] {
+			return apierrors.NewBadRequest("spec.clusterIP " + s.Spec.ClusterIP + ": not a free address of the service range")
+		}
+		c.ips[a] = true
+	}
+	s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
+	for i := range s.Spec.Ports {
+		p := &s.Spec.Ports[i]
+		if p.Protocol == "" {
+			p.Protocol = corev1.ProtocolTCP
+		}
+		if p.TargetPort == (intstr.IntOrString{}) {
+			p.TargetPort = intstr.FromInt32(p.Port)
+		}
+		if p.NodePort == 0 && (s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer) {
+			p.NodePort = c.freePort()
+		}
+	}
+	if s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		if s.Spec.ExternalTrafficPolicy == "" {
+			s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster
+		}
+	}
+	if s.Spec.Type == corev1.ServiceTypeLoadBalancer && s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal && s.Spec.HealthCheckNodePort == 0 {
+		s.Spec.HealthCheckNodePort = c.freePort()
+	}
+	return nil
+}
+
+type rangeFull struct{}
+
+func (rangeFull) Error() string { return "range is full" }
+
+var errRangeFull = rangeFull{}
+
+// freeIP draws a cluster IP; the first addresses of the range are left to those who ask for one.
+func (c *Cluster) freeIP() (netip.Addr, bool) {
+	base := c.opts.ServiceCIDR.Masked().Addr().As4()
+	size := 1 << (32 - c.opts.ServiceCIDR.Bits())
+	const static = 256
+	if size <= 2*static {
+		return netip.Addr{}, false
+	}
+	r := c.engine.Rand("kube: cluster IPs")
+	for range 10 * size {
+		n := uint32(static + r.IntN(size-static-1))
+		a := netip.AddrFrom4([4]byte{base[0], base[1], base[2] + byte(n>>8), base[3] + byte(n)})
+		if c.opts.ServiceCIDR.Contains(a) && !c.ips[a] {
+			c.ips[a] = true
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// DNSAddr is the address of the cluster's DNS Service.
+func (c *Cluster) DNSAddr() netip.Addr {
+	b := c.opts.ServiceCIDR.Masked().Addr().As4()
+	b[3] += dnsOffset
+	return netip.AddrFrom4(b)
+}
+
+func (c *Cluster) freePort() int32 {
+	r := c.engine.Rand("kube: node ports")
+	for {
+		p := int32(nodePortLow + r.IntN(nodePortHigh-nodePortLow+1))
+		if !c.ports[p] {
+			c.ports[p] = true
+			return p
+		}
+	}
+}
