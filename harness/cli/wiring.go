@@ -6,6 +6,7 @@ import (
 
 	"github.com/ekslab/ekslab/harness/backend"
 	"github.com/ekslab/ekslab/harness/backend/live"
+	"github.com/ekslab/ekslab/harness/backend/simulated"
 )
 
 // Main is the program: the command line with the backends that it ships with.
@@ -16,8 +17,10 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer, getenv f
 // Wiring puts the program together.
 func Wiring(getenv func(string) string) Config {
 	kind := live.New(live.Options{Getenv: getenv})
+	sim := &simulated.Backend{}
 	return Config{
 		Backends: map[string]backend.Backend{
+			sim.Name():  sim,
 			kind.Name(): kind,
 		},
 	}

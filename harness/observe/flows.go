@@ -39,6 +39,8 @@ type Flows struct {
 	Port, NodePort uint16
 	// Clients are the addresses that the clients send from.
 	Clients map[netip.Addr]bool
+	// Dialled are the addresses that the clients call; nil means any.
+	Dialled map[netip.Addr]bool
 
 	byLocal map[netip.AddrPort]*Flow // the latest of a local port
 	bySeq   map[uint32]*Flow
@@ -107,7 +109,7 @@ func (f *Flows) Packet(at time.Duration, where Place, out bool, p *packet.Packet
 func (f *Flows) client(at time.Duration, out bool, p *packet.Packet) {
 	opening := p.Flags.Has(packet.SYN) && !p.Flags.Has(packet.ACK)
 	switch {
-	case out && opening && p.DstPort == f.Port && f.Clients[p.Src]:
+	case out && opening && p.DstPort == f.Port && f.Clients[p.Src] && (f.Dialled == nil || f.Dialled[p.Dst]):
 		local, remote := netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)
 		fl := f.byLocal[local]
 		if fl == nil || f.bySeq[p.Seq] != fl {
@@ -227,7 +229,7 @@ func (f *Flows) Summarize(x Finding) (obs map[string]any, missing map[string]str
 			n[0]++
 			hung = append(hung, fl)
 			if c.FirstError == "ETIMEDOUT" {
-				timeouts = append(timeouts, c.FirstEnded-fl.SYNs[0])
+				timeouts = append(timeouts, c.FirstEnded-c.FirstBegan)
 			}
 		}
 		byAddress[a] = n

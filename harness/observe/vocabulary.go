@@ -25,7 +25,7 @@ var docs = []Doc{
 	{"synAcksToClientPerHungConnection", "number", "packets", "SYN-ACKs that reached the client per hung connection, from whatever address (mean).", both},
 	{"rstsPerHungConnection", "number", "packets", "RSTs that the client sent per hung connection (mean).", both},
 	{"backendHalfOpen", "number", "sockets", "Sockets of hung connections that a backend held in SYN-RECV until its own timer, since neither ACK nor RST came.", both},
-	{"connectTimeoutSeconds", "number", "s", "Time from the first SYN of a hung connection until its socket gave up with ETIMEDOUT (mean).", both},
+	{"connectTimeoutSeconds", "number", "s", "Time from connect(), which sends the first SYN, until a hung connection failed with ETIMEDOUT (mean).", both},
 	{"registeredTargets", "number", "targets", "Targets registered with the Service's target group at the end.", both},
 	{"healthyTargets", "number", "targets", "Targets that DescribeTargetHealth calls healthy at the end.", both},
 	{"hungRatioByAddress", "map", "1", "hungRatio by the load balancer address that the call dialled first.", both},

@@ -205,7 +205,10 @@ func (n *Namespace) nat(h netfilter.Hook, c tracked, p *packet.Packet, in, out *
 		}
 		var addr = p.Src
 		if out != nil {
-			addr = out.Addr()
+			// A device without an address borrows one of another. Source: Linux net/ipv4/devinet.c, inet_select_addr.
+			if addr = out.Addr(); !addr.IsValid() {
+				addr = n.firstAddr()
+			}
 		}
 		if !n.ct.Bind(c.conn, h, d, addr) {
 			n.drop(n.label, p, DropNetfilter)

@@ -68,6 +68,7 @@ type Conn struct {
 	closing        bool // a FIN is to be sent, or was
 	finSent        bool
 
+	since    time.Duration // when it came into its state
 	timer    engine.Timer
 	rto      time.Duration
 	retries  int
@@ -161,6 +162,9 @@ func (c *Conn) Remote() netip.AddrPort { return c.remote }
 
 // State is the connection's state.
 func (c *Conn) State() TCPState { return c.state }
+
+// Since is when the connection came into its state.
+func (c *Conn) Since() time.Duration { return c.since }
 
 func (c *Conn) tuple() packet.Tuple {
 	return packet.Tuple{Src: c.local.Addr(), Dst: c.remote.Addr(), SrcPort: c.local.Port(), DstPort: c.remote.Port(), Proto: packet.TCP}
@@ -332,7 +336,7 @@ func (c *Conn) armFor(d time.Duration) {
 func (c *Conn) to(s TCPState, why string) {
 	k := c.ns.kernel
 	before := c.state
-	c.state = s
+	c.state, c.since = s, k.engine.Now()
 	text := c.tuple().String()
 	if why != "" {
 		text += ": " + why

@@ -1,0 +1,134 @@
+package simulated
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/ekslab/ekslab/harness/backend"
+	"github.com/ekslab/ekslab/harness/capture"
+	"github.com/ekslab/ekslab/harness/observe"
+	"github.com/ekslab/ekslab/harness/scenario"
+	"github.com/ekslab/ekslab/sim"
+	"github.com/ekslab/ekslab/sim/trace"
+)
+
+// Backend is the simulator. The zero value works.
+type Backend struct {
+	// Switches turn mechanisms off, for experiments.
+	Switches sim.Switches
+	// ShuffleTies runs simultaneous events in random order.
+	ShuffleTies bool
+	// Prepare is called with each world before it runs, for experiments that reach into it. It may be nil.
+	Prepare func(*sim.World)
+}
+
+var _ backend.Backend = (*Backend)(nil)
+
+// Name is "sim".
+func (*Backend) Name() string { return "sim" }
+
+// Check never complains: the simulator needs nothing.
+func (*Backend) Check(context.Context, *scenario.Plan) error { return nil }
+
+// applyAt is when the manifests are applied: the nodes are up by then.
+const applyAt = 30 * time.Second
+
+// build makes the world of a plan, with everything scheduled that is to happen in it.
+func (b *Backend) build(plan *scenario.Plan, seed uint64, attach func(*trace.Log)) (*sim.World, error) {
+	spec, err := specOf(plan, seed)
+	if err != nil {
+		return nil, err
+	}
+	spec.Switches, spec.ShuffleTies = b.Switches, b.ShuffleTies
+	w, err := sim.New(spec, attach)
+	if err != nil {
+		return nil, err
+	}
+	var objects sim.Objects
+	for _, o := range plan.Objects {
+		objects = append(objects, o.Value.(runtime.Object))
+	}
+	w.Apply(applyAt, objects)
+	for _, c := range changesOf(plan) {
+		w.Do(c)
+	}
+	for _, l := range loadsOf(plan) {
+		w.Start(l)
+	}
+	if b.Prepare != nil {
+		b.Prepare(w)
+	}
+	return w, nil
+}
+
+// Run drives a plan to its end, or to ctx's.
+func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Options) (*observe.Recording, error) {
+	var views []io.Closer
+	var obs *observer
+	w, err := b.build(plan, opts.Seed, func(log *trace.Log) {
+		if opts.Trace != nil {
+			views = append(views, attachText(log, opts.Trace))
+		}
+		if opts.Pcap != nil {
+			views = append(views, capture.Attach(log, opts.Pcap))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	obs = observing(w, opts.Record)
+	interrupted := func() bool {
+		if opts.Progress != nil && len(w.Loads) > 0 {
+			l := w.Loads[0]
+			opts.Progress(l.Ended, l.Count, "calls")
+		}
+		return ctx.Err() != nil
+	}
+	if err := w.Engine.Run(plan.Settle, interrupted); err != nil {
+		return nil, err
+	}
+	if err := w.Engine.RunWhile(func() bool { return !w.Done() }, interrupted); err != nil {
+		return nil, err
+	}
+	rec := obs.recording()
+	rec.Backend, rec.Seed = b.Name(), opts.Seed
+	rec.Interrupted = ctx.Err() != nil
+	rec.VirtualSeconds = w.Engine.Now().Seconds()
+	rec.Events = w.Engine.Events()
+	rec.TraceHash = w.Log.Hash()
+	for _, v := range views {
+		if err := v.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return rec, nil
+}
+
+// text writes the trace as lines.
+type text struct {
+	w   *bufio.Writer
+	err error
+}
+
+func attachText(log *trace.Log, to io.Writer) *text {
+	t := &text{w: bufio.NewWriterSize(to, 1<<16)}
+	log.Attach(trace.All, func(r *trace.Record) {
+		if t.err == nil {
+			_, t.err = t.w.WriteString(log.Line(r) + "\n")
+		}
+	})
+	return t
+}
+
+// Close writes what is buffered.
+func (t *text) Close() error {
+	if t.err == nil {
+		t.err = t.w.Flush()
+	}
+	return t.err
+}
