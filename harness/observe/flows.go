@@ -42,10 +42,9 @@ type Flows struct {
 	// Dialled are the addresses that the clients call; nil means any.
 	Dialled map[netip.Addr]bool
 
-	byLocal map[netip.AddrPort]*Flow // the latest of a local port
-	bySeq   map[uint32]*Flow
-	passed  map[packet.Tuple]bool // client flows as a load balancer sends them on
-	order   []*Flow
+	bySeq  map[uint32]*Flow      // by initial sequence number, which nothing on the way changes
+	passed map[packet.Tuple]bool // client flows as a load balancer sends them on
+	order  []*Flow
 
 	BalancerPackets, NodePortPackets int
 	// Draws counts SYNs at the node port by the backend they were sent on to.
@@ -67,7 +66,7 @@ type Flow struct {
 
 // NewFlows returns an empty account.
 func NewFlows(port, nodePort uint16, clients ...netip.Addr) *Flows {
-	f := &Flows{Port: port, NodePort: nodePort, Clients: map[netip.Addr]bool{}, byLocal: map[netip.AddrPort]*Flow{}, bySeq: map[uint32]*Flow{}, passed: map[packet.Tuple]bool{}, Draws: map[netip.Addr]int{}}
+	f := &Flows{Port: port, NodePort: nodePort, Clients: map[netip.Addr]bool{}, bySeq: map[uint32]*Flow{}, passed: map[packet.Tuple]bool{}, Draws: map[netip.Addr]int{}}
 	for _, c := range clients {
 		f.Clients[c] = true
 	}
@@ -111,19 +110,20 @@ func (f *Flows) client(at time.Duration, out bool, p *packet.Packet) {
 	switch {
 	case out && opening && p.DstPort == f.Port && f.Clients[p.Src] && (f.Dialled == nil || f.Dialled[p.Dst]):
 		local, remote := netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)
-		fl := f.byLocal[local]
-		if fl == nil || f.bySeq[p.Seq] != fl {
+		fl := f.bySeq[p.Seq]
+		if fl == nil || fl.Local != local || fl.Remote != remote { // a local port may serve several remote addresses at once
 			fl = &Flow{Local: local, Remote: remote, Nodes: map[string]bool{}}
-			f.byLocal[local], f.bySeq[p.Seq] = fl, fl
+			f.bySeq[p.Seq] = fl
 			f.order = append(f.order, fl)
 		}
 		fl.SYNs = append(fl.SYNs, at)
 	case out && p.Flags.Has(packet.RST):
-		if fl := f.byLocal[netip.AddrPortFrom(p.Src, p.SrcPort)]; fl != nil {
+		// A reset answers a SYN-ACK: its sequence number is what that acknowledged.
+		if fl := f.bySeq[p.Seq-1]; fl != nil && fl.Local == netip.AddrPortFrom(p.Src, p.SrcPort) {
 			fl.RSTs++
 		}
 	case !out && p.Flags == packet.SYN|packet.ACK:
-		if fl := f.byLocal[netip.AddrPortFrom(p.Dst, p.DstPort)]; fl != nil {
+		if fl := f.bySeq[p.Ack-1]; fl != nil && fl.Local == netip.AddrPortFrom(p.Dst, p.DstPort) {
 			fl.SYNACKs++
 			if fl.Answered == 0 && fl.Remote == netip.AddrPortFrom(p.Src, p.SrcPort) {
 				fl.Answered = at

@@ -37,6 +37,9 @@ func (*Backend) Check(context.Context, *scenario.Plan) error { return nil }
 // applyAt is when the manifests are applied: the nodes are up by then.
 const applyAt = 30 * time.Second
 
+// linger is how long a world goes on when the last call has ended.
+const linger = 2 * time.Second
+
 // build makes the world of a plan, with everything scheduled that is to happen in it.
 func (b *Backend) build(plan *scenario.Plan, seed uint64, attach func(*trace.Log)) (*sim.World, error) {
 	spec, err := specOf(plan, seed)
@@ -94,6 +97,11 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 	}
 	if err := w.Engine.RunWhile(func() bool { return !w.Done() }, interrupted); err != nil {
 		return nil, err
+	}
+	if ctx.Err() == nil { // the last connections close
+		if err := w.Engine.Run(w.Engine.Now()+linger, interrupted); err != nil {
+			return nil, err
+		}
 	}
 	rec := obs.recording()
 	rec.Backend, rec.Seed = b.Name(), opts.Seed
