@@ -63,7 +63,7 @@ func Do[I, O any](ctx context.Context, l *Log, source, name string, in *I, fn fu
 		p.Sleep(l.latency / 2)
 	}
 	// The record comes before the effects, so that they can refer to it; a failing call has none.
-	id := l.trace.Emit(&trace.Record{Kind: trace.AWS, Actor: l.trace.Name(caller.Name), What: l.trace.Name(name), Text: summary(in)})
+	id := l.trace.Emit(trace.Record{Kind: trace.AWS, Actor: l.trace.Name(caller.Name), What: l.trace.Name(name), Text: summary(in)})
 	out, err := fn(in)
 	ev := Event{Record: id, Time: l.engine.Now(), Source: source, Name: name, Caller: caller, Request: in, Response: out}
 	if err != nil {
@@ -76,7 +76,7 @@ func Do[I, O any](ctx context.Context, l *Log, source, name string, in *I, fn fu
 		if errors.As(err, &api) {
 			ev.ErrorCode, ev.ErrorMessage = api.ErrorCode(), api.ErrorMessage()
 		}
-		l.trace.Emit(&trace.Record{Kind: trace.AWS, Actor: l.trace.Name(caller.Name), What: l.trace.Name(name), Text: "failed: " + ev.ErrorMessage, Reason: l.trace.Name(ev.ErrorCode)})
+		l.trace.Emit(trace.Record{Kind: trace.AWS, Actor: l.trace.Name(caller.Name), What: l.trace.Name(name), Text: "failed: " + ev.ErrorMessage, Reason: l.trace.Name(ev.ErrorCode)})
 	}
 	l.events = append(l.events, ev)
 	l.engine.SetCause(id)

@@ -55,6 +55,6 @@ func (h *leaving) rewrite(p *packet.Packet) bool {
 	if p.MSS > s.opts.MaxMSS {
 		p.MSS = s.opts.MaxMSS
 	}
-	s.log.Emit(&trace.Record{Kind: trace.NAT, Actor: h.label, What: s.log.Name("flow table of the load balancer, where the packet leaves the target's interface"), Before: before, Packet: p})
+	s.log.Emit(trace.Record{Kind: trace.NAT, Actor: h.label, What: s.log.Name("flow table of the load balancer, where the packet leaves the target's interface"), Before: before, Packet: p})
 	return true
 }

@@ -187,7 +187,7 @@ func (v *view) result(ok bool, reason string) {
 		return
 	}
 	log := v.node.service.log
-	log.Emit(&trace.Record{Kind: trace.Health, Actor: v.node.label, What: log.Name(fmt.Sprintf("%s:%d", v.target.ID, v.target.Port)), Text: healthNames[v.state] + " to " + healthNames[next], Reason: log.Name(v.reason)})
+	log.Emit(trace.Record{Kind: trace.Health, Actor: v.node.label, What: log.Name(fmt.Sprintf("%s:%d", v.target.ID, v.target.Port)), Text: healthNames[v.state] + " to " + healthNames[next], Reason: log.Name(v.reason)})
 	v.state = next
 	v.node.changed()
 }

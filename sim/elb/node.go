@@ -101,7 +101,7 @@ func (n *Node) Receive(p *packet.Packet) {
 		n.device.Receive(p) // the answer to a health check, or nothing of ours
 		return
 	}
-	s.log.Emit(&trace.Record{Kind: trace.In, Actor: n.label, Packet: p})
+	s.log.Emit(trace.Record{Kind: trace.In, Actor: n.label, Packet: p})
 	if n.LB.State != "active" {
 		n.drop(p, DropNoListener)
 		return
@@ -143,7 +143,7 @@ func (n *Node) Receive(p *packet.Packet) {
 	if p.MSS > s.opts.MaxMSS {
 		p.MSS = s.opts.MaxMSS
 	}
-	s.log.Emit(&trace.Record{Kind: trace.Out, Actor: n.label, Packet: p})
+	s.log.Emit(trace.Record{Kind: trace.Out, Actor: n.label, Packet: p})
 	n.Interface.Send(p, delay)
 }
 
@@ -151,7 +151,7 @@ func (n *Node) rewrite(p *packet.Packet, to packet.Tuple, what string, origin tr
 	before := p.Tuple()
 	p.Src, p.Dst, p.SrcPort, p.DstPort = to.Src, to.Dst, to.SrcPort, to.DstPort
 	log := n.service.log
-	log.Emit(&trace.Record{Kind: trace.NAT, Actor: n.label, What: log.Name(what), Ref: origin, Before: before, Packet: p})
+	log.Emit(trace.Record{Kind: trace.NAT, Actor: n.label, What: log.Name(what), Ref: origin, Before: before, Packet: p})
 }
 
 // attributeOrigin is the record that gave an attribute its value: of the call that set it, else of the one that made the group.
@@ -174,7 +174,7 @@ func (n *Node) open(l *Listener, p *packet.Packet) *flow {
 	f := &flow{client: p.Tuple(), target: t}
 	f.forward = f.client
 	f.forward.Dst, f.forward.DstPort = t.Addr, t.Port
-	s.log.Emit(&trace.Record{Kind: trace.Balance, Actor: n.label, What: s.log.Name(t.ID + ":" + strconv.Itoa(int(t.Port))), Ref: t.Origin, Packet: p,
+	s.log.Emit(trace.Record{Kind: trace.Balance, Actor: n.label, What: s.log.Name(t.ID + ":" + strconv.Itoa(int(t.Port))), Ref: t.Origin, Packet: p,
 		Text: fmt.Sprintf("one of %d targets that this node uses", len(targets))})
 	if tg.PreservesClientIP() {
 		n.service.hook(t.Interface).add(f, n)
@@ -288,11 +288,11 @@ func (n *Node) reset(p *packet.Packet) {
 	}
 	*n.service.serial++
 	r := &packet.Packet{Src: p.Dst, SrcPort: p.DstPort, Dst: p.Src, DstPort: p.SrcPort, Proto: packet.TCP, TTL: 255, Flags: packet.RST, Seq: p.Ack, Serial: *n.service.serial}
-	n.service.log.Emit(&trace.Record{Kind: trace.Out, Actor: n.label, Packet: r})
+	n.service.log.Emit(trace.Record{Kind: trace.Out, Actor: n.label, Packet: r})
 	n.Interface.Send(r, n.service.opts.Forward)
 }
 
 func (n *Node) drop(p *packet.Packet, reason string) {
 	log := n.service.log
-	log.Emit(&trace.Record{Kind: trace.Drop, Actor: n.label, Reason: log.Name(reason), Packet: p})
+	log.Emit(trace.Record{Kind: trace.Drop, Actor: n.label, Reason: log.Name(reason), Packet: p})
 }

@@ -211,7 +211,7 @@ func (cl *Client) done(verb, kind string, key Key, err error) {
 	}
 	c := cl.c
 	c.audit = append(c.audit, AuditEvent{Time: c.engine.Now(), User: cl.caller.User, UserAgent: cl.caller.UserAgent, Verb: verb, Resource: resource(kind).String(), Key: key, Code: code})
-	c.log.Emit(&trace.Record{Kind: trace.Kube, Actor: c.log.Name(cl.caller.User), What: c.log.Name(verb + " " + kind), Text: key.String(), Reason: c.log.Name(reason)})
+	c.log.Emit(trace.Record{Kind: trace.Kube, Actor: c.log.Name(cl.caller.User), What: c.log.Name(verb + " " + kind), Text: key.String(), Reason: c.log.Name(reason)})
 }
 
 // Create stores a new object and returns it as stored, or AlreadyExists, NotFound for its namespace, or Invalid.

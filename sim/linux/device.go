@@ -65,7 +65,7 @@ func (f *flight) Fire() {
 	d.ns.flights = append(d.ns.flights, f)
 	d.TxPackets++
 	d.TxBytes += uint64(p.Len())
-	k.log.Emit(&trace.Record{Kind: trace.Out, Actor: d.label, Packet: p})
+	k.log.Emit(trace.Record{Kind: trace.Out, Actor: d.label, Packet: p})
 	p.Mark = 0
 	if d.Link == nil || !d.Up {
 		d.TxDropped++
@@ -101,7 +101,7 @@ func (d *Device) Receive(p *packet.Packet) {
 	}
 	d.RxPackets++
 	d.RxBytes += uint64(p.Len())
-	k.log.Emit(&trace.Record{Kind: trace.In, Actor: d.label, Packet: p})
+	k.log.Emit(trace.Record{Kind: trace.In, Actor: d.label, Packet: p})
 	d.ns.receive(d, p)
 }
 

@@ -98,7 +98,7 @@ func (n *Namespace) AddRoute(r route.Route, d *Device) {
 	text := r.String()
 	r.Name = n.kernel.log.Name(text)
 	before := n.kernel.engine.Cause()
-	r.Origin = n.kernel.log.Emit(&trace.Record{Kind: trace.Config, Actor: n.label, What: n.kernel.log.Name("ip route add"), Text: text})
+	r.Origin = n.kernel.log.Emit(trace.Record{Kind: trace.Config, Actor: n.label, What: n.kernel.log.Name("ip route add"), Text: text})
 	n.kernel.engine.SetCause(before)
 	n.fib.Replace(&r)
 }
@@ -146,5 +146,5 @@ func (n *Namespace) lookupOut(dst netip.Addr) *route.Route {
 
 func (n *Namespace) drop(at trace.Name, p *packet.Packet, reason string) {
 	log := n.kernel.log
-	log.Emit(&trace.Record{Kind: trace.Drop, Actor: at, Reason: log.Name(reason), Packet: p})
+	log.Emit(trace.Record{Kind: trace.Drop, Actor: at, Reason: log.Name(reason), Packet: p})
 }

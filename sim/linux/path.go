@@ -96,7 +96,7 @@ func (n *Namespace) forward(d *Device, r *route.Route, c tracked, p *packet.Pack
 		n.sendError(p, packet.ICMPUnreachable, packet.CodeFragNeeded, out.MTUBytes)
 		return
 	}
-	n.kernel.log.Emit(&trace.Record{Kind: trace.Route, Actor: n.label, What: r.Name, Ref: r.Origin, Packet: p})
+	n.kernel.log.Emit(trace.Record{Kind: trace.Route, Actor: n.label, What: r.Name, Ref: r.Origin, Packet: p})
 	p.TTL--
 	if n.rules != nil && !n.filter(netfilter.Forward, c, p, d, out) {
 		return
@@ -184,7 +184,7 @@ func (n *Namespace) judge(t netfilter.TableName, h netfilter.Hook, c tracked, p 
 		return true
 	}
 	log := n.kernel.log
-	log.Emit(&trace.Record{Kind: trace.Drop, Actor: n.label, What: d.Chain, Ref: d.Origin, Reason: log.Name(DropNetfilter), Packet: p})
+	log.Emit(trace.Record{Kind: trace.Drop, Actor: n.label, What: d.Chain, Ref: d.Origin, Reason: log.Name(DropNetfilter), Packet: p})
 	if d.Verb == netfilter.Reject {
 		n.sendError(p, packet.ICMPUnreachable, packet.CodePortUnreachable, 0)
 	}
@@ -224,7 +224,7 @@ func (n *Namespace) nat(h netfilter.Hook, c tracked, p *packet.Packet, in, out *
 		if c.dir == netfilter.Reply {
 			what = n.kernel.reversed
 		}
-		n.kernel.log.Emit(&trace.Record{Kind: trace.NAT, Actor: n.label, What: what, Ref: d.Origin, Before: before, Packet: p})
+		n.kernel.log.Emit(trace.Record{Kind: trace.NAT, Actor: n.label, What: what, Ref: d.Origin, Before: before, Packet: p})
 	}
 	return true
 }

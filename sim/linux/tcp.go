@@ -289,7 +289,7 @@ func (c *Conn) Fire() {
 		return
 	}
 	if c.retries >= c.maxRetries() {
-		c.ns.kernel.log.Emit(&trace.Record{Kind: trace.Timer, Actor: c.ns.label, What: c.ns.kernel.log.Name("retransmission"), Text: c.tuple().String() + " gives up in " + c.state.String()})
+		c.ns.kernel.log.Emit(trace.Record{Kind: trace.Timer, Actor: c.ns.label, What: c.ns.kernel.log.Name("retransmission"), Text: c.tuple().String() + " gives up in " + c.state.String()})
 		if c.state == SynRecv {
 			c.forget("no answer to the SYN-ACK")
 			return
@@ -342,7 +342,7 @@ func (c *Conn) to(s TCPState, why string) {
 		text += ": " + why
 	}
 	cause := k.engine.Cause()
-	k.log.Emit(&trace.Record{Kind: trace.Socket, Actor: c.ns.label, What: k.change(before, s), Text: text})
+	k.log.Emit(trace.Record{Kind: trace.Socket, Actor: c.ns.label, What: k.change(before, s), Text: text})
 	if s == Closed {
 		return
 	}

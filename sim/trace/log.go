@@ -19,6 +19,8 @@ type Log struct {
 	sinks  []sink
 	sum    hash.Hash
 	buffer []byte
+	// scratch is the record that is being handed out, so that emitting one does not allocate.
+	scratch Record
 }
 
 type sink struct {
@@ -56,7 +58,9 @@ func (l *Log) String(n Name) string { return l.names[n] }
 func (l *Log) Records() uint64 { return uint64(l.last) }
 
 // Emit appends r, and makes it the cause of what follows in this event. It returns r's number.
-func (l *Log) Emit(r *Record) ID {
+func (l *Log) Emit(record Record) ID {
+	r := &l.scratch
+	*r = record
 	l.last++
 	r.ID, r.Time = l.last, l.engine.Now()
 	if r.Cause == 0 {
@@ -74,7 +78,7 @@ func (l *Log) Emit(r *Record) ID {
 
 // Say appends a record that is not about a packet.
 func (l *Log) Say(kind Kind, actor, what, text string) ID {
-	return l.Emit(&Record{Kind: kind, Actor: l.Name(actor), What: l.Name(what), Text: text})
+	return l.Emit(Record{Kind: kind, Actor: l.Name(actor), What: l.Name(what), Text: text})
 }
 
 // Hash is the running hash over all records and names so far, as "sha256:…".

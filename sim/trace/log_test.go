@@ -17,7 +17,7 @@ func sample(change func(*Record, *packet.Packet)) string {
 	if change != nil {
 		change(&r, &p)
 	}
-	l.Emit(&r)
+	l.Emit(r)
 	return l.Hash()
 }
 

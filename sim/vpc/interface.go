@@ -206,7 +206,7 @@ func (v *VPC) Answer(to *Interface, p *packet.Packet, delay time.Duration) {
 }
 
 func (v *VPC) drop(at trace.Name, p *packet.Packet, reason string) {
-	v.log.Emit(&trace.Record{Kind: trace.Drop, Actor: at, Reason: v.log.Name(reason), Packet: p})
+	v.log.Emit(trace.Record{Kind: trace.Drop, Actor: at, Reason: v.log.Name(reason), Packet: p})
 }
 
 // bucket counts packets within a second.

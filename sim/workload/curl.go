@@ -124,7 +124,7 @@ func (c Curl) Run(p *engine.Process, log *trace.Log, who string, ns *linux.Names
 }
 
 func (t *transfer) say(what, text string) trace.ID {
-	return t.log.Emit(&trace.Record{Kind: trace.Call, Actor: t.who, What: t.log.Name(what), Text: text})
+	return t.log.Emit(trace.Record{Kind: trace.Call, Actor: t.who, What: t.log.Name(what), Text: text})
 }
 
 func (t *transfer) fail(exit int, format string, args ...any) {

@@ -184,7 +184,7 @@ func (s *Server) reply(c client, a *dns.Message, ttl time.Duration, source strin
 	out.ID, out.TTL = c.query.ID, ttl
 	out.Addrs = append([]netip.Addr(nil), a.Addrs...)
 	s.shuffle(out.Addrs)
-	s.log.Emit(&trace.Record{Kind: trace.DNS, Actor: s.label, What: s.log.Name(source), Text: out.String()})
+	s.log.Emit(trace.Record{Kind: trace.DNS, Actor: s.label, What: s.log.Name(source), Text: out.String()})
 	s.engine.After(workTime, "coredns: answer", engine.Func(func() { s.socket.SendFrom(c.to, c.addr, &out) }))
 	s.engine.SetCause(before)
 }

@@ -102,7 +102,7 @@ func (p *proxy) Fire() {
 	if p.all.opts.NoMasquerade {
 		rs.nat["KUBE-POSTROUTING"] = nil
 	}
-	origin := p.all.cluster.Log().Emit(&trace.Record{Kind: trace.Config, Actor: p.all.cluster.Log().Name("kube-proxy " + p.node), What: p.all.cluster.Log().Name("iptables-restore"), Text: fmt.Sprintf("%d service ports", len(ports))})
+	origin := p.all.cluster.Log().Emit(trace.Record{Kind: trace.Config, Actor: p.all.cluster.Log().Name("kube-proxy " + p.node), What: p.all.cluster.Log().Name("iptables-restore"), Text: fmt.Sprintf("%d service ports", len(ports))})
 	nf := p.root.Netfilter()
 	p.chains = rs.install(nf, p.chains, origin)
 	if !p.started {
