@@ -7,6 +7,8 @@ import (
 	"github.com/ekslab/ekslab/harness/backend"
 	"github.com/ekslab/ekslab/harness/backend/live"
 	"github.com/ekslab/ekslab/harness/backend/simulated"
+	"github.com/ekslab/ekslab/harness/report"
+	"github.com/ekslab/ekslab/harness/run"
 )
 
 // Main is the program: the command line with the backends that it ships with.
@@ -22,6 +24,14 @@ func Wiring(getenv func(string) string) Config {
 		Backends: map[string]backend.Backend{
 			sim.Name():  sim,
 			kind.Name(): kind,
+		},
+		Explain: func(ctx context.Context, job run.Job) (Explanation, error) {
+			d, err := sim.Explain(ctx, job.Plan, job.Seed)
+			if err != nil {
+				return nil, err
+			}
+			d.Command = report.Command("explain", job, sim.Name())
+			return d, nil
 		},
 	}
 }

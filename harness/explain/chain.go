@@ -113,10 +113,10 @@ func (f *finder) silence() (Why, bool) {
 	for _, e := range f.syns {
 		offsets = append(offsets, fmt.Sprintf("%.4g", (e.Time-f.syns[0].Time).Seconds()))
 	}
-	w := Why{Question: fmt.Sprintf("Why did that take %s?", round(f.call.Elapsed))}
+	w := Why{Question: fmt.Sprintf("Why did that take %s?", Round(f.call.Elapsed))}
 	w.Answer = fmt.Sprintf("The connection %v sent its SYN %s, at %s s, and got no SYN-ACK from %v.", f.tuple, times(len(f.syns)), strings.Join(offsets, ", "), f.call.Remote)
 	if f.call.ConnectErr != "" {
-		w.Answer += fmt.Sprintf(" After %s it ended with %s.", round(f.call.ConnectTook), f.call.ConnectErr)
+		w.Answer += fmt.Sprintf(" After %s it ended with %s.", Round(f.call.ConnectTook), f.call.ConnectErr)
 	}
 	var timer, failed *entry
 	f.tape.each(f.syns[len(f.syns)-1].ID, func(e *entry) bool {
@@ -139,7 +139,14 @@ func (f *finder) answer() (Why, bool) {
 		return e.Kind == trace.In && f.isClient(e) && e.packet.Flags == synAck
 	}); got != nil {
 		from := netip.AddrPortFrom(got.packet.Src, got.packet.SrcPort)
-		w.Answer = fmt.Sprintf("A SYN-ACK did come for each SYN, but from %v. The socket waits for %v; for this one there is no socket.", from, f.call.Remote)
+		came := 0
+		f.tape.each(f.syns[0].ID, func(e *entry) bool {
+			if e.Kind == trace.In && f.isClient(e) && e.packet.Flags == synAck && e.packet.Ack == f.syns[0].packet.Seq+1 {
+				came++
+			}
+			return true
+		})
+		w.Answer = fmt.Sprintf("A SYN-ACK did come, %s for %s, but from %v. The socket waits for %v; for this one there is no socket.", times(came), count(len(f.syns), "SYN"), from, f.call.Remote)
 		evidence := []*entry{got}
 		if d := f.first(func(e *entry) bool { return e.Kind == trace.Drop && f.isClient(e) && e.ID > got.ID }); d != nil {
 			evidence = append(evidence, d)
@@ -279,7 +286,7 @@ func (f *finder) registration() (Why, bool) {
 		return Why{}, false
 	}
 	w := Why{Question: fmt.Sprintf("Why is %s a target?", f.what(b))}
-	w.Answer = fmt.Sprintf("%s registered it with %s, as it does for every Service of type LoadBalancer; nothing keeps the client off the targets' hosts.", f.name(call), f.what(call))
+	w.Answer = fmt.Sprintf("%s registered it, by a call of %s with %s in it. Whether a client of the load balancer runs there is nothing that the call asks.", f.name(call), f.what(call), count(strings.Count(call.Text, `"Id":`), "target"))
 	var health *entry
 	f.tape.each(call.ID, func(e *entry) bool {
 		if e.ID > b.ID {
@@ -331,7 +338,15 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-func round(d time.Duration) string {
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Round writes a duration as a person would say it.
+func Round(d time.Duration) string {
 	if d < time.Second {
 		return d.Round(10 * time.Microsecond).String()
 	}

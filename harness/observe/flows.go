@@ -76,6 +76,29 @@ func NewFlows(port, nodePort uint16, clients ...netip.Addr) *Flows {
 // All lists the flows in the order in which they were opened.
 func (f *Flows) All() []*Flow { return f.order }
 
+// Index finds flows by their two ends.
+type Index map[[2]netip.AddrPort][]*Flow
+
+// Index returns an index of the flows so far.
+func (f *Flows) Index() Index {
+	x := Index{}
+	for _, fl := range f.order {
+		k := [2]netip.AddrPort{fl.Local, fl.Remote}
+		x[k] = append(x[k], fl)
+	}
+	return x
+}
+
+// Find is the flow of a connection that was opened between two times; an end of zero means that it is not over. It is nil if no SYN of it was captured.
+func (x Index) Find(local, remote netip.AddrPort, began, ended time.Duration) *Flow {
+	for _, fl := range x[[2]netip.AddrPort{local, remote}] {
+		if fl.SYNs[0] >= began && (ended == 0 || fl.SYNs[0] <= ended) {
+			return fl
+		}
+	}
+	return nil
+}
+
 // Packet takes one packet of a capture; out is true where it leaves by the interface.
 func (f *Flows) Packet(at time.Duration, where Place, out bool, p *packet.Packet) {
 	if p.Proto != packet.TCP {
@@ -191,19 +214,7 @@ func (f *Flows) Summarize(x Finding) (obs map[string]any, missing map[string]str
 	} else {
 		none("the client pod was not scheduled", "clientNodeName")
 	}
-	index := map[[2]netip.AddrPort][]*Flow{}
-	for _, fl := range f.order {
-		k := [2]netip.AddrPort{fl.Local, fl.Remote}
-		index[k] = append(index[k], fl)
-	}
-	find := func(c *Call) *Flow {
-		for _, fl := range index[[2]netip.AddrPort{c.FirstLocal, c.FirstRemote}] {
-			if fl.SYNs[0] >= c.FirstBegan && (c.FirstEnded == 0 || fl.SYNs[0] <= c.FirstEnded) {
-				return fl
-			}
-		}
-		return nil
-	}
+	index := f.Index()
 	var hung []*Flow
 	var answered int
 	var slowest time.Duration
@@ -218,7 +229,7 @@ func (f *Flows) Summarize(x Finding) (obs map[string]any, missing map[string]str
 		if !c.FirstLocal.IsValid() {
 			continue
 		}
-		fl := find(c)
+		fl := index.Find(c.FirstLocal, c.FirstRemote, c.FirstBegan, c.FirstEnded)
 		if fl == nil {
 			continue
 		}

@@ -19,8 +19,11 @@ func (h hugeFS) Open(string) (fs.File, error) { return hugeFile(h), nil }
 type hugeFile struct{ t *testing.T }
 
 func (h hugeFile) Stat() (fs.FileInfo, error) { return hugeInfo{}, nil }
-func (h hugeFile) Read([]byte) (int, error)   { h.t.Error("the file was read"); return 0, errors.New("read") }
-func (h hugeFile) Close() error               { return nil }
+func (h hugeFile) Read([]byte) (int, error) {
+	h.t.Error("the file was read")
+	return 0, errors.New("read")
+}
+func (h hugeFile) Close() error { return nil }
 
 type hugeInfo struct{ fs.FileInfo }
 
@@ -250,4 +253,3 @@ func TestWorldFile(t *testing.T) {
 	_, err = Load(folderOf(files), ".")
 	wantErr(t, err, `scenario.yaml:4: lab.yaml: no such file`)
 }
-

@@ -252,7 +252,7 @@ func syntaxError(err error, text string) (line int, message string) {
 type treeReader struct {
 	file    string
 	found   *findings
-	budget  *int // nodes that aliases may still add
+	budget  *int  // nodes that aliases may still add
 	alias   place // of the outermost alias that is being replaced; what it stands for is reported there
 	stopped bool  // the rest of the file is not worth reading
 }

@@ -24,6 +24,8 @@ type Backend struct {
 	ShuffleTies bool
 	// Prepare is called with each world before it runs, for experiments that reach into it. It may be nil.
 	Prepare func(*sim.World)
+
+	watch func(*observer)
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -85,6 +87,9 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 	}
 	defer w.Close()
 	obs = observing(w, opts.Record)
+	if b.watch != nil {
+		b.watch(obs)
+	}
 	interrupted := func() bool {
 		if opts.Progress != nil && len(w.Loads) > 0 {
 			l := w.Loads[0]
