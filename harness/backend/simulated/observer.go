@@ -93,6 +93,7 @@ func (o *observer) begin() {
 	if !client.Shared {
 		role(client.Namespace.Device("eth0").Label(), observe.Place{Role: observe.Client})
 	}
+	role(client.Namespace.Device("lo").Label(), observe.Place{Role: observe.Client}) // as tcpdump -i any shows it
 	for _, lb := range w.ELB.LoadBalancers() {
 		for _, n := range lb.Nodes {
 			role(n.Label(), observe.Place{Role: observe.Balancer})
