@@ -143,7 +143,7 @@ func (w *World) change(ctx context.Context, c Change) error {
 		return err
 	}
 	if len(svc.Status.LoadBalancer.Ingress) == 0 {
-		return fmt.Errorf("Service %s has no load balancer yet", c.Service)
+		return fmt.Errorf("service %s has no load balancer yet", c.Service)
 	}
 	lbs, err := w.ELB.DescribeLoadBalancers(ctx, &elbv2.DescribeLoadBalancersInput{})
 	if err != nil {

@@ -84,7 +84,7 @@ func (r *Resolver) Query(from *vpc.Interface, p *packet.Packet) {
 		// The order is random. Source: Amazon Route 53 Developer Guide, "Multivalue answer routing".
 		r.engine.Rand("dns: order of answers").Shuffle(len(a.Addrs), func(i, j int) { a.Addrs[i], a.Addrs[j] = a.Addrs[j], a.Addrs[i] })
 	}
-	r.log.Emit(trace.Record{Kind: trace.DNS, Actor: r.label, What: r.log.Name(q.Type.String()), Text: a.String()})
+	r.log.Emit(trace.Record{Kind: trace.DNS, Actor: r.label, What: r.log.Name("for " + string(from.ID)), Text: a.String()})
 	r.vpc.Answer(from, &packet.Packet{Src: p.Dst, SrcPort: p.DstPort, Dst: p.Src, DstPort: p.SrcPort, Proto: packet.UDP, TTL: 64, Payload: a, Serial: p.Serial}, resolverTime)
 }
 
