@@ -116,7 +116,7 @@ func (f *finder) silence() (Why, bool) {
 	w := Why{Question: fmt.Sprintf("Why did that take %s?", Round(f.call.Elapsed))}
 	w.Answer = fmt.Sprintf("The connection %v sent its SYN %s, at %s s, and got no SYN-ACK from %v.", f.tuple, times(len(f.syns)), strings.Join(offsets, ", "), f.call.Remote)
 	if f.call.ConnectErr != "" {
-		w.Answer += fmt.Sprintf(" After %s it ended with %s.", Round(f.call.ConnectTook), f.call.ConnectErr)
+		w.Answer += fmt.Sprintf(" After %s it ended: %s.", Round(f.call.ConnectTook), f.call.ConnectErr)
 	}
 	var timer, failed *entry
 	f.tape.each(f.syns[len(f.syns)-1].ID, func(e *entry) bool {
@@ -159,7 +159,7 @@ func (f *finder) answer() (Why, bool) {
 			if end := f.first(func(e *entry) bool {
 				return e.Kind == trace.Socket && e.ID > rst.ID && strings.HasPrefix(f.what(e), "SYN-RECV")
 			}); end != nil {
-				w.Answer += " So the backend's half-open socket is gone too, and the backend has nothing to show."
+				w.Answer += fmt.Sprintf(" It ends the half-open socket on %s, which has nothing to show.", f.name(end))
 				evidence = append(evidence, end)
 			}
 		}
@@ -231,8 +231,12 @@ func (f *finder) kept() (Why, bool) {
 	if nat == nil || nat.packet.Src != f.call.Local.Addr() {
 		return Why{}, false
 	}
-	w := Why{Question: "Why does the answer go to the client itself, past the load balancer?"}
-	w.Answer = fmt.Sprintf("The load balancer changed only the destination: %v became %v. The source stayed the client's (client IP preservation), so whoever answers, answers the client.", nat.Before, nat.packet.Tuple())
+	w := Why{Question: "Why did the SYN still carry the client's address?"}
+	w.Answer = fmt.Sprintf("The load balancer changed only the destination: %v became %v. The source stayed the client's (client IP preservation).", nat.Before, nat.packet.Tuple())
+	if f.first(func(e *entry) bool { return e.Kind == trace.In && f.isClient(e) && e.packet.Flags == synAck }) != nil {
+		w.Question = "Why does the answer go to the client itself, past the load balancer?"
+		w.Answer += " So whoever answers, answers the client."
+	}
 	set := f.tape.at(nat.Ref)
 	if set != nil {
 		if f.what(set) == "CreateTargetGroup" {

@@ -135,7 +135,7 @@ func (f *Flows) client(at time.Duration, out bool, p *packet.Packet) {
 		local, remote := netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)
 		fl := f.bySeq[p.Seq]
 		if fl == nil || fl.Local != local || fl.Remote != remote { // a local port may serve several remote addresses at once
-			fl = &Flow{Local: local, Remote: remote, Nodes: map[string]bool{}}
+			fl = &Flow{Local: local, Remote: remote}
 			f.bySeq[p.Seq] = fl
 			f.order = append(f.order, fl)
 		}
@@ -162,6 +162,9 @@ func (f *Flows) node(name string, p *packet.Packet) {
 		f.NodePortPackets++
 	}
 	if fl := f.bySeq[p.Seq]; fl != nil && p.Flags == packet.SYN && ours {
+		if fl.Nodes == nil {
+			fl.Nodes = map[string]bool{}
+		}
 		fl.Nodes[name] = true
 	}
 }

@@ -175,7 +175,7 @@ func (n *Node) open(l *Listener, p *packet.Packet) *flow {
 	f.forward = f.client
 	f.forward.Dst, f.forward.DstPort = t.Addr, t.Port
 	s.log.Emit(trace.Record{Kind: trace.Balance, Actor: n.label, What: s.log.Name(t.ID + ":" + strconv.Itoa(int(t.Port))), Ref: t.Origin, Packet: p,
-		Text: fmt.Sprintf("one of %d targets that this node uses", len(targets))})
+		Text: oneOf(len(targets))})
 	if tg.PreservesClientIP() {
 		n.service.hook(t.Interface).add(f, n)
 	} else {
@@ -190,6 +190,13 @@ func (n *Node) open(l *Listener, p *packet.Packet) *flow {
 	n.flows[f.client] = f
 	n.sweep()
 	return f
+}
+
+func oneOf(n int) string {
+	if n == 1 {
+		return "the only target that this node uses"
+	}
+	return fmt.Sprintf("one of %d targets that this node uses", n)
 }
 
 // hash is the flow hash: protocol, addresses, ports and TCP sequence number.
