@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -113,18 +112,6 @@ func (s *Service) PrimaryInterface(id string) *vpc.Interface {
 
 func apiError(code, format string, args ...any) error {
 	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
-}
-
-// only refuses an input that sets a field which is not modelled.
-func only(in any, modelled ...string) error {
-	v := reflect.ValueOf(in).Elem()
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		if f.IsExported() && !v.Field(i).IsZero() && !slices.Contains(modelled, f.Name) {
-			return engine.NotModelled("%s: %s", v.Type().Name(), f.Name)
-		}
-	}
-	return nil
 }
 
 // matches says whether something passes filters; values gives what it has under a filter's name, and false for a name that is not modelled.

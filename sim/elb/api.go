@@ -3,7 +3,6 @@ package elb
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -65,18 +64,6 @@ func checkAttribute(key, value string, defaults map[string]string) error {
 // invalid is ELBv2's ValidationError.
 func invalid(format string, args ...any) error {
 	return &smithy.GenericAPIError{Code: "ValidationError", Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
-}
-
-// only refuses an input that sets a field which is not modelled.
-func only(in any, modelled ...string) error {
-	v := reflect.ValueOf(in).Elem()
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		if f.IsExported() && !v.Field(i).IsZero() && !slices.Contains(modelled, f.Name) {
-			return engine.NotModelled("%s: %s", v.Type().Name(), f.Name)
-		}
-	}
-	return nil
 }
 
 // id mints the 16 hexadecimal digits that ARNs and names end in.

@@ -296,14 +296,21 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 	now.SetCreationTimestamp(old.GetCreationTimestamp())
 	now.SetResourceVersion(old.GetResourceVersion())
 	if reflect.DeepEqual(old, now) {
+		cl.done(verb, kind, key, nil)
 		return old, nil // a write that changes nothing makes no new version
+	}
+	if svc, ok := now.(*corev1.Service); ok && !status {
+		if err := c.serviceUpdate(old.(*corev1.Service), svc); err != nil {
+			cl.done(verb, kind, key, err)
+			return nil, err
+		}
 	}
 	if !status && !reflect.DeepEqual(field(old, "Spec"), field(now, "Spec")) {
 		now.SetGeneration(old.GetGeneration() + 1)
 	}
 	c.bump(now)
 	if now.GetDeletionTimestamp() != nil && len(now.GetFinalizers()) == 0 {
-		delete(k.objects, key)
+		c.remove(k, key, old)
 		cl.done(verb, kind, key, nil)
 		c.notify(kind, old, nil)
 		return now, nil
@@ -346,7 +353,7 @@ func Delete[T Object](cl *Client, key Key) error {
 	}
 	cl.done("delete", kind, key, nil)
 	if pod, ok := old.(*corev1.Pod); len(old.GetFinalizers()) == 0 && !(ok && pod.Spec.NodeName != "") {
-		delete(k.objects, key)
+		c.remove(k, key, old)
 		c.notify(kind, old, nil)
 		return nil
 	}
@@ -359,6 +366,14 @@ func Delete[T Object](cl *Client, key Key) error {
 		c.notify(kind, old, now)
 	}
 	return nil
+}
+
+// remove takes an object out of the store, and gives back what was allocated for it.
+func (c *Cluster) remove(k *collection, key Key, o Object) {
+	delete(k.objects, key)
+	if s, ok := o.(*corev1.Service); ok {
+		c.release(s)
+	}
 }
 
 // Get reads an object from the store, or NotFound.

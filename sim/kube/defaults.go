@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"net/netip"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -78,6 +79,12 @@ func (c *Cluster) serviceDefaults(s *corev1.Service) error {
 		c.ips[a] = true
 	}
 	s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
+	return c.servicePorts(s)
+}
+
+// servicePorts fills in a Service's ports, and allocates those that it lacks.
+func (c *Cluster) servicePorts(s *corev1.Service) error {
+	external := s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer
 	for i := range s.Spec.Ports {
 		p := &s.Spec.Ports[i]
 		if p.Protocol == "" {
@@ -86,19 +93,74 @@ func (c *Cluster) serviceDefaults(s *corev1.Service) error {
 		if p.TargetPort == (intstr.IntOrString{}) {
 			p.TargetPort = intstr.FromInt32(p.Port)
 		}
-		if p.NodePort == 0 && (s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer) {
+		switch {
+		case !external:
+		case p.NodePort == 0:
 			p.NodePort = c.freePort()
+		default:
+			if p.NodePort < nodePortLow || p.NodePort > nodePortHigh {
+				return apierrors.NewBadRequest(fmt.Sprintf("spec.ports[%d].nodePort %d: not in the range %d-%d", i, p.NodePort, nodePortLow, nodePortHigh))
+			}
+			if c.ports[p.NodePort] {
+				return apierrors.NewBadRequest(fmt.Sprintf("spec.ports[%d].nodePort %d: provided port is already allocated", i, p.NodePort))
+			}
+			c.ports[p.NodePort] = true
 		}
 	}
-	if s.Spec.Type == corev1.ServiceTypeNodePort || s.Spec.Type == corev1.ServiceTypeLoadBalancer {
-		if s.Spec.ExternalTrafficPolicy == "" {
-			s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster
-		}
+	if external && s.Spec.ExternalTrafficPolicy == "" {
+		s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster
 	}
-	if s.Spec.Type == corev1.ServiceTypeLoadBalancer && s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal && s.Spec.HealthCheckNodePort == 0 {
+	switch local := s.Spec.Type == corev1.ServiceTypeLoadBalancer && s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal; {
+	case !local:
+		s.Spec.HealthCheckNodePort = 0
+	case s.Spec.HealthCheckNodePort == 0:
 		s.Spec.HealthCheckNodePort = c.freePort()
+	default:
+		c.ports[s.Spec.HealthCheckNodePort] = true
 	}
 	return nil
+}
+
+// serviceUpdate keeps what was allocated for a Service, and allocates what its new spec needs besides.
+func (c *Cluster) serviceUpdate(old, now *corev1.Service) error {
+	if now.Spec.ClusterIP == "" {
+		now.Spec.ClusterIP, now.Spec.ClusterIPs = old.Spec.ClusterIP, old.Spec.ClusterIPs
+	}
+	if now.Spec.ClusterIP != old.Spec.ClusterIP {
+		return apierrors.NewBadRequest("spec.clusterIP: field is immutable")
+	}
+	c.releasePorts(old)
+	if err := c.servicePorts(now); err != nil {
+		c.keepPorts(old)
+		return err
+	}
+	return nil
+}
+
+// release gives back what was allocated for a Service.
+func (c *Cluster) release(s *corev1.Service) {
+	if a, err := netip.ParseAddr(s.Spec.ClusterIP); err == nil {
+		delete(c.ips, a)
+	}
+	c.releasePorts(s)
+}
+
+func (c *Cluster) releasePorts(s *corev1.Service) {
+	for _, p := range s.Spec.Ports {
+		delete(c.ports, p.NodePort)
+	}
+	delete(c.ports, s.Spec.HealthCheckNodePort)
+}
+
+func (c *Cluster) keepPorts(s *corev1.Service) {
+	for _, p := range s.Spec.Ports {
+		if p.NodePort != 0 {
+			c.ports[p.NodePort] = true
+		}
+	}
+	if s.Spec.HealthCheckNodePort != 0 {
+		c.ports[s.Spec.HealthCheckNodePort] = true
+	}
 }
 
 type rangeFull struct{}
