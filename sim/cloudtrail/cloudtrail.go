@@ -10,8 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/aws/smithy-go"
@@ -86,18 +84,6 @@ func Do[I, O any](ctx context.Context, l *Log, source, name string, in *I, fn fu
 		p.Sleep(l.latency - l.latency/2)
 	}
 	return out, err
-}
-
-// Only returns engine.ErrNotModelled for an input that sets a field which is not among those modelled, so that no parameter is silently ignored.
-func Only(in any, modelled ...string) error {
-	v := reflect.ValueOf(in).Elem()
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		if f.IsExported() && !v.Field(i).IsZero() && !slices.Contains(modelled, f.Name) {
-			return engine.NotModelled("%s: %s", v.Type().Name(), f.Name)
-		}
-	}
-	return nil
 }
 
 // summary is a request in one line: its JSON without what is not set.

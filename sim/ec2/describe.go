@@ -9,13 +9,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/ekslab/ekslab/sim/cloudtrail"
+	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/vpc"
 )
 
 // DescribeSubnets lists subnets. Filters: vpc-id, subnet-id, availability-zone, tag:KEY, tag-key.
 func (s *Service) DescribeSubnets(ctx context.Context, in *ec2.DescribeSubnetsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSubnetsOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "DescribeSubnets", in, func(in *ec2.DescribeSubnetsInput) (*ec2.DescribeSubnetsOutput, error) {
-		if err := cloudtrail.Only(in, "Filters", "SubnetIds"); err != nil {
+		if err := engine.Only(in, "Filters", "SubnetIds"); err != nil {
 			return nil, err
 		}
 		out := &ec2.DescribeSubnetsOutput{}
@@ -52,7 +53,7 @@ func (s *Service) DescribeSubnets(ctx context.Context, in *ec2.DescribeSubnetsIn
 // DescribeInstances lists instances. Filters: instance-id, private-dns-name, vpc-id, tag:KEY, tag-key.
 func (s *Service) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "DescribeInstances", in, func(in *ec2.DescribeInstancesInput) (*ec2.DescribeInstancesOutput, error) {
-		if err := cloudtrail.Only(in, "Filters", "InstanceIds"); err != nil {
+		if err := engine.Only(in, "Filters", "InstanceIds"); err != nil {
 			return nil, err
 		}
 		for _, id := range in.InstanceIds {
@@ -102,7 +103,7 @@ func (i *Instance) sdk(v *vpc.VPC) types.Instance {
 // local routes only. Filter: vpc-id.
 func (s *Service) DescribeRouteTables(ctx context.Context, in *ec2.DescribeRouteTablesInput, _ ...func(*ec2.Options)) (*ec2.DescribeRouteTablesOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "DescribeRouteTables", in, func(in *ec2.DescribeRouteTablesInput) (*ec2.DescribeRouteTablesOutput, error) {
-		if err := cloudtrail.Only(in, "Filters"); err != nil {
+		if err := engine.Only(in, "Filters"); err != nil {
 			return nil, err
 		}
 		ok, err := matches(in.Filters, func(name string) ([]string, bool) { return []string{s.vpc.ID}, name == "vpc-id" })

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/ekslab/ekslab/sim/cloudtrail"
+	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/vpc"
 )
 
@@ -22,7 +23,7 @@ func (s *Service) eni(id *string) (*vpc.Interface, error) {
 // CreateNetworkInterface makes a network interface with a primary address.
 func (s *Service) CreateNetworkInterface(ctx context.Context, in *ec2.CreateNetworkInterfaceInput, _ ...func(*ec2.Options)) (*ec2.CreateNetworkInterfaceOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "CreateNetworkInterface", in, func(in *ec2.CreateNetworkInterfaceInput) (*ec2.CreateNetworkInterfaceOutput, error) {
-		if err := cloudtrail.Only(in, "SubnetId", "Groups", "Description"); err != nil {
+		if err := engine.Only(in, "SubnetId", "Groups", "Description"); err != nil {
 			return nil, err
 		}
 		var groups []*vpc.SecurityGroup
@@ -49,7 +50,7 @@ func (s *Service) CreateNetworkInterface(ctx context.Context, in *ec2.CreateNetw
 // AttachNetworkInterface attaches an interface to an instance as the next device.
 func (s *Service) AttachNetworkInterface(ctx context.Context, in *ec2.AttachNetworkInterfaceInput, _ ...func(*ec2.Options)) (*ec2.AttachNetworkInterfaceOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "AttachNetworkInterface", in, func(in *ec2.AttachNetworkInterfaceInput) (*ec2.AttachNetworkInterfaceOutput, error) {
-		if err := cloudtrail.Only(in, "NetworkInterfaceId", "InstanceId", "DeviceIndex"); err != nil {
+		if err := engine.Only(in, "NetworkInterfaceId", "InstanceId", "DeviceIndex"); err != nil {
 			return nil, err
 		}
 		eni, err := s.eni(in.NetworkInterfaceId)
@@ -76,7 +77,7 @@ func (s *Service) AttachNetworkInterface(ctx context.Context, in *ec2.AttachNetw
 // AssignPrivateIpAddresses gives an interface secondary addresses: all that are asked for, or none and an error.
 func (s *Service) AssignPrivateIpAddresses(ctx context.Context, in *ec2.AssignPrivateIpAddressesInput, _ ...func(*ec2.Options)) (*ec2.AssignPrivateIpAddressesOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "AssignPrivateIpAddresses", in, func(in *ec2.AssignPrivateIpAddressesInput) (*ec2.AssignPrivateIpAddressesOutput, error) {
-		if err := cloudtrail.Only(in, "NetworkInterfaceId", "SecondaryPrivateIpAddressCount"); err != nil {
+		if err := engine.Only(in, "NetworkInterfaceId", "SecondaryPrivateIpAddressCount"); err != nil {
 			return nil, err
 		}
 		eni, err := s.eni(in.NetworkInterfaceId)

@@ -18,7 +18,7 @@ import (
 // DescribeSecurityGroups lists security groups. Filters: vpc-id, group-id, group-name, tag:KEY, tag-key.
 func (s *Service) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSecurityGroupsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "DescribeSecurityGroups", in, func(in *ec2.DescribeSecurityGroupsInput) (*ec2.DescribeSecurityGroupsOutput, error) {
-		if err := cloudtrail.Only(in, "Filters", "GroupIds"); err != nil {
+		if err := engine.Only(in, "Filters", "GroupIds"); err != nil {
 			return nil, err
 		}
 		out := &ec2.DescribeSecurityGroupsOutput{}
@@ -74,7 +74,7 @@ func sdkPermission(p vpc.Permission) types.IpPermission {
 // AuthorizeSecurityGroupIngress adds rules to a security group: all of them, or none and an error.
 func (s *Service) AuthorizeSecurityGroupIngress(ctx context.Context, in *ec2.AuthorizeSecurityGroupIngressInput, _ ...func(*ec2.Options)) (*ec2.AuthorizeSecurityGroupIngressOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "AuthorizeSecurityGroupIngress", in, func(in *ec2.AuthorizeSecurityGroupIngressInput) (*ec2.AuthorizeSecurityGroupIngressOutput, error) {
-		if err := cloudtrail.Only(in, "GroupId", "IpPermissions"); err != nil {
+		if err := engine.Only(in, "GroupId", "IpPermissions"); err != nil {
 			return nil, err
 		}
 		g := s.vpc.SecurityGroup(vpc.SecurityGroupID(aws.ToString(in.GroupId)))

@@ -18,7 +18,7 @@ import (
 // CreateLoadBalancer makes a Network Load Balancer with a node in each of the subnets. It is provisioning for a while.
 func (s *Service) CreateLoadBalancer(ctx context.Context, in *elbv2.CreateLoadBalancerInput, _ ...sdkOptions) (*elbv2.CreateLoadBalancerOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "CreateLoadBalancer", in, func(in *elbv2.CreateLoadBalancerInput) (*elbv2.CreateLoadBalancerOutput, error) {
-		if err := cloudtrail.Only(in, "Name", "Type", "Scheme", "Subnets", "SubnetMappings", "Tags"); err != nil {
+		if err := engine.Only(in, "Name", "Type", "Scheme", "Subnets", "SubnetMappings", "Tags"); err != nil {
 			return nil, err
 		}
 		if in.Type != types.LoadBalancerTypeEnumNetwork {
@@ -95,7 +95,7 @@ var epoch = time.Date(2022, 10, 7, 8, 0, 0, 0, time.UTC)
 // DescribeLoadBalancers lists load balancers, by name or ARN or all.
 func (s *Service) DescribeLoadBalancers(ctx context.Context, in *elbv2.DescribeLoadBalancersInput, _ ...sdkOptions) (*elbv2.DescribeLoadBalancersOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "DescribeLoadBalancers", in, func(in *elbv2.DescribeLoadBalancersInput) (*elbv2.DescribeLoadBalancersOutput, error) {
-		if err := cloudtrail.Only(in, "Names", "LoadBalancerArns"); err != nil {
+		if err := engine.Only(in, "Names", "LoadBalancerArns"); err != nil {
 			return nil, err
 		}
 		out := &elbv2.DescribeLoadBalancersOutput{}
@@ -153,7 +153,7 @@ func (s *Service) ModifyLoadBalancerAttributes(ctx context.Context, in *elbv2.Mo
 // CreateListener makes a listener that forwards to one target group.
 func (s *Service) CreateListener(ctx context.Context, in *elbv2.CreateListenerInput, _ ...sdkOptions) (*elbv2.CreateListenerOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "CreateListener", in, func(in *elbv2.CreateListenerInput) (*elbv2.CreateListenerOutput, error) {
-		if err := cloudtrail.Only(in, "LoadBalancerArn", "Port", "Protocol", "DefaultActions", "Tags"); err != nil {
+		if err := engine.Only(in, "LoadBalancerArn", "Port", "Protocol", "DefaultActions", "Tags"); err != nil {
 			return nil, err
 		}
 		lb, err := s.loadBalancer(in.LoadBalancerArn)
@@ -191,7 +191,7 @@ func (l *Listener) sdk(lb *LoadBalancer) types.Listener {
 // DescribeListeners lists a load balancer's listeners.
 func (s *Service) DescribeListeners(ctx context.Context, in *elbv2.DescribeListenersInput, _ ...sdkOptions) (*elbv2.DescribeListenersOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "DescribeListeners", in, func(in *elbv2.DescribeListenersInput) (*elbv2.DescribeListenersOutput, error) {
-		if err := cloudtrail.Only(in, "LoadBalancerArn"); err != nil {
+		if err := engine.Only(in, "LoadBalancerArn"); err != nil {
 			return nil, err
 		}
 		lb, err := s.loadBalancer(in.LoadBalancerArn)

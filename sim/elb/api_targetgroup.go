@@ -21,7 +21,7 @@ import (
 // CreateTargetGroup makes a target group. What is not given has ELB's defaults.
 func (s *Service) CreateTargetGroup(ctx context.Context, in *elbv2.CreateTargetGroupInput, _ ...sdkOptions) (*elbv2.CreateTargetGroupOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "CreateTargetGroup", in, func(in *elbv2.CreateTargetGroupInput) (*elbv2.CreateTargetGroupOutput, error) {
-		if err := cloudtrail.Only(in, "Name", "Port", "Protocol", "VpcId", "TargetType", "HealthCheckProtocol", "HealthCheckPort", "HealthCheckPath", "HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds",
+		if err := engine.Only(in, "Name", "Port", "Protocol", "VpcId", "TargetType", "HealthCheckProtocol", "HealthCheckPort", "HealthCheckPath", "HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds",
 			"HealthyThresholdCount", "UnhealthyThresholdCount", "HealthCheckEnabled", "Tags", "Matcher"); err != nil {
 			return nil, err
 		}
@@ -130,7 +130,7 @@ func (tg *TargetGroup) sdk(s *Service) types.TargetGroup {
 // DescribeTargetGroups lists target groups: by ARN, name or load balancer, or all.
 func (s *Service) DescribeTargetGroups(ctx context.Context, in *elbv2.DescribeTargetGroupsInput, _ ...sdkOptions) (*elbv2.DescribeTargetGroupsOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "DescribeTargetGroups", in, func(in *elbv2.DescribeTargetGroupsInput) (*elbv2.DescribeTargetGroupsOutput, error) {
-		if err := cloudtrail.Only(in, "Names", "TargetGroupArns", "LoadBalancerArn"); err != nil {
+		if err := engine.Only(in, "Names", "TargetGroupArns", "LoadBalancerArn"); err != nil {
 			return nil, err
 		}
 		if in.LoadBalancerArn != nil {
@@ -279,7 +279,7 @@ func (s *Service) DeregisterTargets(ctx context.Context, in *elbv2.DeregisterTar
 // DescribeTargetHealth lists a target group's targets and their health.
 func (s *Service) DescribeTargetHealth(ctx context.Context, in *elbv2.DescribeTargetHealthInput, _ ...sdkOptions) (*elbv2.DescribeTargetHealthOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "DescribeTargetHealth", in, func(in *elbv2.DescribeTargetHealthInput) (*elbv2.DescribeTargetHealthOutput, error) {
-		if err := cloudtrail.Only(in, "TargetGroupArn"); err != nil {
+		if err := engine.Only(in, "TargetGroupArn"); err != nil {
 			return nil, err
 		}
 		tg, err := s.targetGroup(in.TargetGroupArn)

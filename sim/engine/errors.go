@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 )
 
 // ErrNotModelled is wrapped by every refusal of something that real systems do and this simulator does not. It is never swallowed.
@@ -15,3 +17,16 @@ func NotModelled(format string, args ...any) error {
 
 // ErrBound is wrapped by the error of a run that reached Options.MaxEvents or Options.MaxTime: a world that never settles.
 var ErrBound = errors.New("bound reached")
+
+// Only returns an error that wraps ErrNotModelled for a struct, or a pointer to one, that sets a field which is not among those modelled, so
+// that nothing a caller asks for is silently ignored.
+func Only(in any, modelled ...string) error {
+	v := reflect.Indirect(reflect.ValueOf(in))
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.IsExported() && !v.Field(i).IsZero() && !slices.Contains(modelled, f.Name) {
+			return NotModelled("%s: %s", v.Type().Name(), f.Name)
+		}
+	}
+	return nil
+}

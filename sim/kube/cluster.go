@@ -235,6 +235,9 @@ func (cl *Client) Create(o Object) (Object, error) {
 }
 
 func (c *Cluster) create(kind string, key Key, o Object) error {
+	if err := Refuse(o); err != nil {
+		return err
+	}
 	k := c.kind(kind)
 	if namespaced(kind) && c.kind("Namespace").objects[Key{Name: key.Namespace}] == nil {
 		return apierrors.NewNotFound(resource("Namespace"), key.Namespace)
@@ -298,6 +301,12 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 	if reflect.DeepEqual(old, now) {
 		cl.done(verb, kind, key, nil)
 		return old, nil // a write that changes nothing makes no new version
+	}
+	if !status {
+		if err := Refuse(now); err != nil {
+			cl.done(verb, kind, key, err)
+			return nil, err
+		}
 	}
 	if svc, ok := now.(*corev1.Service); ok && !status {
 		if err := c.serviceUpdate(old.(*corev1.Service), svc); err != nil {

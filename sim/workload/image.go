@@ -28,7 +28,7 @@ type Images map[string]Program
 func Standard() Images {
 	return Images{
 		"nginx":             nginx,
-		"nicolaka/netshoot": func(Container) error { return nil }, // a shell that waits for commands
+		"nicolaka/netshoot": netshoot,
 	}
 }
 
@@ -52,6 +52,14 @@ func (im Images) Find(image string) (Program, error) {
 	return nil, engine.NotModelled("image %q", image)
 }
 
+// netshoot waits for commands: only sleep is modelled.
+func netshoot(c Container) error {
+	if len(c.Spec.Command) == 0 || c.Spec.Command[0] != "sleep" {
+		return engine.NotModelled("command %q", c.Spec.Command)
+	}
+	return nil
+}
+
 // welcomeBytes is the length of nginx's welcome page. Source: nginx docs/html/index.html, as the image ships it.
 const welcomeBytes = 615
 
@@ -60,6 +68,9 @@ var welcome = []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Ty
 
 // nginx listens on port 80, whatever containerPort says, as its image does.
 func nginx(c Container) error {
+	if len(c.Spec.Command)+len(c.Spec.Args) > 0 {
+		return engine.NotModelled("nginx with a command of its own")
+	}
 	_, err := c.Namespace.Listen(netip.Addr{}, 80, func(conn *linux.Conn) {
 		conn.OnData = func([]byte) { conn.Write(welcome) }
 		conn.OnEOF = func() { conn.Close() }

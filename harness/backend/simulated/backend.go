@@ -3,6 +3,8 @@ package simulated
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/ekslab/ekslab/harness/observe"
 	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
+	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/trace"
 )
 
@@ -33,8 +36,16 @@ var _ backend.Backend = (*Backend)(nil)
 // Name is "sim".
 func (*Backend) Name() string { return "sim" }
 
-// Check never complains: the simulator needs nothing.
-func (*Backend) Check(context.Context, *scenario.Plan) error { return nil }
+// Check says which of the plan's objects ask for what is not modelled. Of the machine the simulator needs nothing.
+func (*Backend) Check(_ context.Context, plan *scenario.Plan) error {
+	var all []error
+	for _, o := range plan.Objects {
+		if err := kube.Refuse(o.Value); err != nil {
+			all = append(all, fmt.Errorf("%s:%d: %w", o.File, o.Line, err))
+		}
+	}
+	return errors.Join(all...)
+}
 
 // applyAt is when the manifests are applied: the nodes are up by then.
 const applyAt = 30 * time.Second

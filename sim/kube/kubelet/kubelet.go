@@ -94,25 +94,8 @@ func (k *Kubelets) Add(name string, root *linux.Namespace, host *cni.Host) *Node
 // Running is the pod of a key, nil if it does not run (yet).
 func (k *Kubelets) Running(key kube.Key) *Pod { return k.running[key] }
 
-// refuse names what a pod asks for that is not modelled.
-func refuse(pod *corev1.Pod) error {
-	if len(pod.Spec.InitContainers) > 0 {
-		return engine.NotModelled("Pod %v: init containers", kube.KeyOf(pod))
-	}
-	for _, c := range pod.Spec.Containers {
-		if c.ReadinessProbe != nil || c.LivenessProbe != nil || c.StartupProbe != nil {
-			return engine.NotModelled("Pod %v: probes", kube.KeyOf(pod))
-		}
-	}
-	return nil
-}
-
 func (k *Kubelets) start(p *engine.Process, n *Node, pod *corev1.Pod) {
 	e := k.cluster.Engine()
-	if err := refuse(pod); err != nil {
-		e.Fail(err)
-		return
-	}
 	low, high := k.opts.PodStart[0], k.opts.PodStart[1]
 	p.Sleep(low + time.Duration(e.Rand("kubelet: pod start").Int64N(int64(high-low)+1)))
 	run := &Pod{Object: pod, Node: n, Namespace: n.Root, Addr: n.Root.Device("eth0").Addr(), Shared: pod.Spec.HostNetwork}

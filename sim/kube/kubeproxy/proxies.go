@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
-	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/linux"
 	"github.com/ekslab/ekslab/sim/packet"
@@ -118,11 +117,7 @@ func (ps *Proxies) ports(node string) []ServicePort {
 	for _, s := range ps.services.List() {
 		ip, err := netip.ParseAddr(s.Spec.ClusterIP)
 		if err != nil {
-			continue // headless
-		}
-		if s.Spec.SessionAffinity == corev1.ServiceAffinityClientIP || s.Spec.InternalTrafficPolicy != nil && *s.Spec.InternalTrafficPolicy == corev1.ServiceInternalTrafficPolicyLocal {
-			ps.cluster.Engine().Fail(engine.NotModelled("Service %v: session affinity or internalTrafficPolicy Local", kube.KeyOf(s)))
-			return nil
+			continue
 		}
 		for i := range s.Spec.Ports {
 			sp := &s.Spec.Ports[i]
