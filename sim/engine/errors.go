@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // ErrNotModelled is wrapped by every refusal of something that real systems do and this simulator does not. It is never swallowed.
@@ -25,6 +26,9 @@ func Only(in any, modelled ...string) error {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		if f.IsExported() && !v.Field(i).IsZero() && !slices.Contains(modelled, f.Name) {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+				return NotModelled("%s", name) // as a manifest writes it
+			}
 			return NotModelled("%s: %s", v.Type().Name(), f.Name)
 		}
 	}
