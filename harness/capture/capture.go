@@ -6,17 +6,14 @@ package capture
 
 import (
 	"io"
-	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
+	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/trace"
 )
-
-// Epoch is the wall-clock time that virtual time 0 is shown as.
-var Epoch = time.Date(2022, 10, 7, 8, 0, 0, 0, time.UTC)
 
 // Writer writes the Out and In records of a trace.
 type Writer struct {
@@ -58,7 +55,7 @@ func (c *Writer) write(to io.Writer, r *trace.Record) error {
 		c.interfaces[r.Actor] = index
 	}
 	c.buffer = r.Packet.AppendWire(c.buffer[:0])
-	info := gopacket.CaptureInfo{Timestamp: Epoch.Add(r.Time), CaptureLength: len(c.buffer), Length: len(c.buffer), InterfaceIndex: index}
+	info := gopacket.CaptureInfo{Timestamp: engine.Epoch.Add(r.Time), CaptureLength: len(c.buffer), Length: len(c.buffer), InterfaceIndex: index}
 	return c.w.WritePacket(info, c.buffer)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -82,15 +81,12 @@ func (s *Service) CreateLoadBalancer(ctx context.Context, in *elbv2.CreateLoadBa
 
 func (lb *LoadBalancer) sdk(s *Service) types.LoadBalancer {
 	out := types.LoadBalancer{LoadBalancerArn: aws.String(lb.ARN), LoadBalancerName: aws.String(lb.Name), DNSName: aws.String(lb.DNSName), Scheme: types.LoadBalancerSchemeEnum(lb.Scheme),
-		Type: types.LoadBalancerTypeEnumNetwork, VpcId: aws.String(s.vpc.ID), State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnum(lb.State)}, CreatedTime: aws.Time(epoch.Add(lb.Created)), IpAddressType: types.IpAddressTypeIpv4}
+		Type: types.LoadBalancerTypeEnumNetwork, VpcId: aws.String(s.vpc.ID), State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnum(lb.State)}, CreatedTime: aws.Time(engine.Epoch.Add(lb.Created)), IpAddressType: types.IpAddressTypeIpv4}
 	for _, n := range lb.Nodes {
 		out.AvailabilityZones = append(out.AvailabilityZones, types.AvailabilityZone{ZoneName: aws.String(n.Zone), SubnetId: aws.String(string(n.Subnet.ID))})
 	}
 	return out
 }
-
-// epoch is the wall-clock time of virtual time 0.
-var epoch = time.Date(2022, 10, 7, 8, 0, 0, 0, time.UTC)
 
 // DescribeLoadBalancers lists load balancers, by name or ARN or all.
 func (s *Service) DescribeLoadBalancers(ctx context.Context, in *elbv2.DescribeLoadBalancersInput, _ ...sdkOptions) (*elbv2.DescribeLoadBalancersOutput, error) {

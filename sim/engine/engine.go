@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,9 @@ type Options struct {
 	// Expectations have to hold either way.
 	ShuffleTies bool
 }
+
+// Epoch is the wall-clock time that virtual time 0 is shown as: in timestamps of objects, captures and answers of APIs. It decides nothing.
+var Epoch = time.Date(2022, 10, 7, 8, 0, 0, 0, time.UTC)
 
 const (
 	defaultMaxEvents = 2_000_000_000
@@ -194,6 +198,7 @@ func (e *Engine) Fail(err error) {
 // Run fires every event that is due until a time, in order, and leaves the clock there. It ends early, with the clock at the
 // last event, when Fail was called, a bound is reached, or interrupted (which may be nil) returns true; it asks every 1024 events.
 func (e *Engine) Run(until time.Duration, interrupted func() bool) error {
+	defer e.situate()
 	for e.failed == nil {
 		if !e.settleTop() || e.heap[0].at > until {
 			e.now = max(e.now, until)
@@ -211,6 +216,7 @@ func (e *Engine) Run(until time.Duration, interrupted func() bool) error {
 
 // RunWhile is Run until a condition no longer holds, which it asks before each event.
 func (e *Engine) RunWhile(condition func() bool, interrupted func() bool) error {
+	defer e.situate()
 	for e.failed == nil {
 		if !condition() || !e.settleTop() {
 			return nil
@@ -255,14 +261,28 @@ func (e *Engine) step() error {
 	return nil
 }
 
+const situationMark = "the last events:"
+
 // situation says for a panic or an error how the world came here.
 func (e *Engine) situation() string {
-	out := fmt.Sprintf("\nseed %d, virtual time %v, event %d; the last events:", e.opts.Seed, e.now, e.fired)
+	out := fmt.Sprintf("\nseed %d, virtual time %v, event %d; "+situationMark, e.opts.Seed, e.now, e.fired)
 	for i := e.fired - min(e.fired, uint64(len(e.recent))); i < e.fired; i++ {
 		h := e.recent[i&15]
 		out += fmt.Sprintf("\n  %v %s", h.at, h.label)
 	}
 	return out
+}
+
+// situate adds to a panic how the world came to it, so that it can be had again.
+func (e *Engine) situate() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	if s, ok := r.(string); !ok || !strings.Contains(s, situationMark) {
+		r = fmt.Sprint(r, e.situation())
+	}
+	panic(r)
 }
 
 // Broken panics about an invariant that does not hold, with the seed, the time and the last events.

@@ -126,6 +126,26 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+func TestAPanicSaysHowTheWorldCameToIt(t *testing.T) {
+	for name, boom := range map[string]func(e *Engine){
+		"in an event":     func(e *Engine) { e.After(3, "boom", Func(func() { panic("oh") })) },
+		"in a process":    func(e *Engine) { e.Go("boom", func(p *Process) { p.Sleep(3); panic("oh") }) },
+		"as an invariant": func(e *Engine) { e.After(3, "boom", Func(func() { e.Broken("oh") })) },
+	} {
+		e := New(Options{Seed: 42})
+		boom(e)
+		func() {
+			defer func() {
+				s := fmt.Sprint(recover())
+				if !strings.Contains(s, "oh") || !strings.Contains(s, "seed 42, virtual time 3ns") || strings.Count(s, "the last events") != 1 || !strings.Contains(s, "boom") {
+					t.Errorf("%s: %s", name, s)
+				}
+			}()
+			e.Run(10, nil)
+		}()
+	}
+}
+
 func TestCauseFollowsScheduling(t *testing.T) {
 	e := New(Options{})
 	var got []Cause

@@ -63,9 +63,6 @@ type Options struct {
 	WatchLag [2]time.Duration
 }
 
-// Epoch is the wall-clock time of creation timestamps at virtual time 0.
-var Epoch = time.Date(2022, 10, 7, 8, 0, 0, 0, time.UTC)
-
 // Cluster is the API server and its store. Use New.
 type Cluster struct {
 	engine  *engine.Engine
@@ -151,7 +148,7 @@ func lower(s string) string {
 func namespaced(kind string) bool { return kind != "Namespace" && kind != "Node" }
 
 // Now is the current time as objects write it.
-func (c *Cluster) Now() metav1.Time { return metav1.NewTime(Epoch.Add(c.engine.Now())) }
+func (c *Cluster) Now() metav1.Time { return metav1.NewTime(engine.Epoch.Add(c.engine.Now())) }
 
 // stamp gives a new object what the API server gives it.
 func (c *Cluster) stamp(o Object) {
