@@ -176,5 +176,3 @@ func parameterNames(parameters []Parameter) []string {
 	}
 	return names
 }
-
-func (p Parameter) place() place { return place{file: p.File, line: p.Line} }

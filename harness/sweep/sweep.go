@@ -192,14 +192,16 @@ func points(opts Options) func(yield func(point) bool) {
 // Runs is how many runs the sweep has.
 func (sw *Sweep) Runs() int { return len(sw.points) * sw.opts.Seeds }
 
-// Check says why the backend cannot run the sweep here.
+// Check says why the backend cannot run the sweep here: the first point's reason, since points differ in what they ask for.
 func (sw *Sweep) Check(ctx context.Context, b backend.Backend) error {
 	for _, p := range sw.points {
 		plan, err := sw.scenario.Resolve(p.variant, p.set)
 		if err != nil {
 			return err
 		}
-		return b.Check(ctx, plan) // what a machine lacks, it lacks for all points
+		if err := b.Check(ctx, plan); err != nil {
+			return err
+		}
 	}
 	return nil
 }
