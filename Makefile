@@ -28,7 +28,7 @@ lint:                    ## gofmt, vet, staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 fuzz:                    ## fuzz the decoder of scenario files for a minute
-	$(GO) test ./harness/scenario -run '^$$' -fuzz FuzzLoad -fuzztime 60s
+	$(GO) test ./harness/scenario -run '^$$' -fuzz FuzzLoad -fuzztime 60s -fuzzminimizetime 10x
 
 build:                   ## the binary, ./ekslab
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
