@@ -318,12 +318,12 @@ func (f *Flows) hung(obs map[string]any, none func(string, ...string), hung []*F
 	for _, n := range slices.Sorted(maps.Keys(nodes)) {
 		list = append(list, n)
 	}
-	obs["hungTargetNodes"] = list // empty, like the count below, when nothing hung
-	obs["backendHalfOpen"] = float64(halfOpen)
 	if len(hung) == 0 {
-		none("no connection hung", "synsPerHungConnection", "synOffsetsSeconds", "synAcksToClientPerHungConnection", "rstsPerHungConnection")
+		none("no connection hung", "hungTargetNodes", "backendHalfOpen", "synsPerHungConnection", "synOffsetsSeconds", "synAcksToClientPerHungConnection", "rstsPerHungConnection")
 		return
 	}
+	obs["hungTargetNodes"] = list
+	obs["backendHalfOpen"] = float64(halfOpen)
 	per := func(n int) float64 { return float64(n) / float64(len(hung)) }
 	obs["synsPerHungConnection"] = per(syns)
 	obs["synAcksToClientPerHungConnection"] = per(synacks)
