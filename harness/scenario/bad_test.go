@@ -47,6 +47,68 @@ func TestBadScenarios(t *testing.T) {
 			`scenario.yaml:54: timeline[0].at: want a duration that is not negative, have the text "-1m"`}},
 		{"a list where a mapping is wanted", "    vpc-cni: {}", "    vpc-cni: []", []string{
 			`scenario.yaml:41: world.addOns.vpc-cni: want a mapping, have a list`}},
+		{"nothing where a list is wanted to have items", "symptoms: [it hangs]", "symptoms: [~]", []string{
+			`scenario.yaml:10: symptoms[0] has no value`}},
+		{"text where a list is wanted", "symptoms: [it hangs]", "symptoms: it hangs", []string{
+			`scenario.yaml:10: symptoms: want a list, have the text "it hangs"`}},
+		{"a number as a name", "  name: full", "  name: 7", []string{
+			`scenario.yaml:5: metadata.name: want text (in quotes), have the number 7`}},
+		{"a list where a mapping with an order is wanted", "let:\n  nodes: sum(params.sizes)\n", "let: []\nlett:\n  nodes: sum(params.sizes)\n", []string{
+			`scenario.yaml:24: let: want a mapping, have a list`,
+			`scenario.yaml:25: unknown field "lett" in the file; did you mean "let"?`}},
+		{"a list where CEL is wanted", "nodes: sum(params.sizes)", "nodes: [1]", []string{
+			`scenario.yaml:25: let.nodes: want a CEL expression, have a list`}},
+		{"an attribute without value", "attributes: {preserve_client_ip.enabled: '${string(params.preserve == true)}'}", "attributes: {a: }", []string{
+			`scenario.yaml:56: timeline[0].modifyTargetGroupAttributes.attributes.a has no value`}},
+		{"a list where attributes are wanted", "attributes: {preserve_client_ip.enabled: '${string(params.preserve == true)}'}", "attributes: []", []string{
+			`scenario.yaml:56: timeline[0].modifyTargetGroupAttributes.attributes: want a mapping, have a list`}},
+		{"a key that is a list", "settle: 5m", "settle: 5m\n[a]: b", []string{
+			`scenario.yaml:53: a key must be text, not a list or mapping`}},
+		{"a key that is missing", "settle: 5m", "settle: 5m\n~: b", []string{
+			`scenario.yaml:53: a key is missing`}},
+		{"when that is a list", "    when: params.preserve != null", "    when: [a]", []string{
+			`scenario.yaml:55: when: want a CEL expression, have a list`}},
+		{"when that cannot be evaluated", "    when: params.preserve != null", "    when: params.sizes[9] > 0", []string{
+			`scenario.yaml:55: when: index out of bounds: 9`}},
+		{"a list's bounds the wrong way round", "minItems: 1, maxItems: 3, default: [1, 2]", "minItems: 2, maxItems: 1, default: [1, 2]", []string{
+			`scenario.yaml:12: parameters.sizes: minItems 2 is above maxItems 1`,
+			`scenario.yaml:12: parameters.sizes: default: want a list of 2 to 1 whole numbers from 0 to 9, have [1,2]`}},
+		{"a list's bounds at a number", "zone: {type: int, default: 1, min: 1, max: 3", "zone: {type: int, default: 1, minItems: 1, max: 3", []string{
+			`scenario.yaml:13: parameters.zone: "minItems" and "maxItems" belong to a list, not to int`}},
+		{"items at a number", "zone: {type: int,", "zone: {type: int, items: {type: int},", []string{
+			`scenario.yaml:13: parameters.zone: "items" belongs to a list or range, not to int`}},
+		{"a value twice", "values: [instance, ip]", "values: [instance, ip, ip]", []string{
+			`scenario.yaml:14: parameters.kind: the value "ip" is given twice`}},
+		{"a range of text", "delay: {type: range, items: {type: int, min: 0}, default: [1, 5]", "delay: {type: range, items: {type: string}, default: [a, b]", []string{
+			`scenario.yaml:19: parameters.delay: a range is of int, number or duration, not string`}},
+		{"set that is a list", "set: {preserve: false}", "set: [preserve]", []string{
+			`scenario.yaml:66: variants.fixed-off.set: want a mapping of parameters to values, have a list`}},
+		{"variant's name", "  fixed-off:", "  fixed_off:", []string{
+			`scenario.yaml:66: "fixed_off" must be small letters, digits and single hyphens, as in fixed-local`,
+			`scenario.yaml:70: golden: there is no variant "fixed-off"; did you mean "fixed_off"?`}},
+		{"golden that is a list", "golden: {zone: 2, variant: fixed-off}", "golden: [zone]", []string{
+			`scenario.yaml:70: golden: want a mapping of parameters to values, have a list`}},
+		{"golden that breaks a rule", "golden: {zone: 2,", "golden: {zone: 3,", []string{
+			`scenario.yaml:22: zone is a position in sizes (sizes=1,2 zone=3) (in golden)`}},
+		{"headline twice", "headline: [hungRatio]", "headline: [hungRatio, hungRatio]", []string{
+			`scenario.yaml:69: headline: "hungRatio" is listed twice`}},
+		{"manifest twice", "manifests: [web.yaml]", "manifests: [web.yaml, web.yaml]", []string{
+			`scenario.yaml:45: web.yaml is listed twice`}},
+		{"patch that is a list", "patch: {spec: {replicas: '${let.nodes}'}}", "patch: []", []string{
+			`scenario.yaml:48: patch: want a mapping, have a list`}},
+		{"a function of an index", "nodes: sum(params.sizes)", "nodes: params.sizes['a']", []string{
+			`scenario.yaml:25: "[ ]" does not go with (list(int), string)`}},
+		{"a variable named as a section", "nodes: sum(params.sizes)", "nodes: 'params.sizes.exists(obs, obs > 1) ? 1 : 0'", []string{
+			`scenario.yaml:25: obs cannot name a variable`,
+			`scenario.yaml:25: obs is no value of its own; name one of its fields, as in obs.x`}},
+		{"two loads of one name", "variants:\n", "  - {name: calls, pod: web/client, count: 1, every: 1s, curl: {service: web/web, address: clusterIP, fallback: none}}\nvariants:\n", []string{
+			`scenario.yaml:64: two loads are named "calls"`}},
+		{"an address that is none", "[192.168.18.190]", "[192.168.18]", []string{
+			`scenario.yaml:36: node group ng-a: "192.168.18" is no IPv4 address`}},
+		{"an address twice", "[192.168.18.190]", "[192.168.18.190, 192.168.18.190]", []string{
+			`scenario.yaml:36: node group ng-a: 192.168.18.190 is given twice`}},
+		{"two node groups of one name", "{name: ng-b, subnet", "{name: ng-a, subnet", []string{
+			`scenario.yaml:36: two node groups are named "ng-a"`}},
 		{"a word out of a list", "mode: iptables", "mode: iptable", []string{
 			`scenario.yaml:42: world.addOns.kube-proxy.mode: want one of iptables, ipvs, nftables, have "iptable"; did you mean "iptables"?`}},
 		{"nothing in a list", "symptoms: [it hangs]", "symptoms: [it hangs, ]\nmanifests2:", []string{
@@ -248,7 +310,7 @@ func TestBadScenarios(t *testing.T) {
 		{"no such Service", "curl: {service: web/web,", "curl: {service: web/webs,", []string{
 			`scenario.yaml:58: the manifests have no Service "web/webs"; did you mean "web/web"?`}},
 		{"no such pod", "pod: web/client", "pod: default/client", []string{
-			`scenario.yaml:58: the manifests have no Pod "default/client"`}},
+			`scenario.yaml:58: the manifests have no Pod "default/client"; they have web/client`}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -290,6 +352,14 @@ func TestBadManifests(t *testing.T) {
 			`web.yaml:38: yes is true to Kubernetes and text to others: write true, or "yes" in quotes`}},
 		{"not an object", "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n", "- a\n", []string{
 			`web.yaml:1: want a Kubernetes object, have a list`}},
+		{"not base64", "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: \"*\"}\n", []string{
+			`web.yaml:4: data.a: want base64, have the text "*"`}},
+		{"text where a mapping is wanted", "matchLabels: {app: web}", "matchLabels: web", []string{
+			`web.yaml:14: spec.selector.matchLabels: want a mapping, have the text "web"`}},
+		{"text where a list is wanted", "  ports: [{port: 80, targetPort: http}]", "  ports: 80", []string{
+			`web.yaml:32: spec.ports: want a list, have the number 80`}},
+		{"no metadata", "metadata: {name: client, namespace: web}\n", "", []string{
+			`web.yaml:34: the Pod has no metadata`}},
 		{"several at once", "  replicas: 3\n  selector:\n    matchLabels: {app: web}", "  replicas: x\n  selector: 1", []string{
 			`web.yaml:12: spec.replicas: want a whole number, have the text "x"`,
 			`web.yaml:13: spec.selector: want a mapping, have the number 1`}},

@@ -137,7 +137,7 @@ func checkReferences(plan *Plan, found *findings) {
 	}
 	check := func(at place, what, name string, names []string) {
 		if !slices.Contains(names, name) {
-			found.add(at, "the manifests have no %s %q%s", what, shorten(name), didYouMean(name, names))
+			found.add(at, "the manifests have no %s %q%s", what, shorten(name), targetHint(name, names))
 		}
 	}
 	for _, a := range plan.Timeline {

@@ -57,3 +57,31 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// Whatever an expression holds, compiling and evaluating it ends soon and never panics.
+func FuzzExpression(f *testing.F) {
+	for _, source := range []string{
+		"sum(params.list) + let.total", "near(obs.ratio, 1.0 / double(params.n), 100)", "params.list.filter(n, n > 0).map(n, n * 2)", "params.unset == null ? 'a' : \"b\"",
+		"[1, 2][params.n]", "{'a': 1}.a", "r'\\'", "let", "params", "obs.nope", "'${}'", "duration('1s') < params.every", "obs.nodes == ['a'] && !has(params.n)", "dyn(1) + dyn('a')",
+	} {
+		f.Add(source)
+	}
+	s := celScope(f)
+	vars := map[string]any{
+		"params.n": int64(3), "params.x": 0.5, "params.list": []any{int64(1), int64(2)}, "params.unset": nil, "params.every": time.Second,
+		"params.span": []any{0.5, 2.0}, "params.list2": nil, "Let.total": int64(5), "obs.ratio": 0.25, "obs.nodes": []any{"a"},
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		clear(s.compiled)
+		found := &findings{}
+		n := &node{kind: textNode, text: "x ${" + source + "} y", at: place{file: "x.yaml", line: 1, column: 1}}
+		templates := newTemplates()
+		templates.compileText(n, s, found)
+		templates.renderText(n, vars, found)
+		for _, p := range found.list {
+			if p.File != "x.yaml" || p.Line != 1 || p.Message == "" {
+				t.Errorf("a problem without a place: %+v", p)
+			}
+		}
+	})
+}

@@ -92,13 +92,15 @@ func (p Parameter) allowed(plural bool) string {
 	case TypeBool:
 		return "true or false"
 	case TypeEnum:
-		return say("", "values out of ") + oneOf(p.Values)
+		return say(oneOf(p.Values), "values out of "+strings.Join(p.Values, ", "))
 	case TypeDuration:
 		return say("a duration", "durations") + p.bounds()
 	case TypeList:
 		switch {
-		case p.MinItems == p.MaxItems:
-			return fmt.Sprintf("a list of %d %s", p.MinItems, p.Items.allowed(p.MinItems != 1))
+		case p.MaxItems == 1 && p.MinItems == 1:
+			return "a list of one item, " + p.Items.allowed(false)
+		case p.MaxItems > 0 && p.MinItems == p.MaxItems:
+			return fmt.Sprintf("a list of %d %s", p.MinItems, p.Items.allowed(true))
 		case p.MaxItems > 0:
 			return fmt.Sprintf("a list of %d to %d %s", p.MinItems, p.MaxItems, p.Items.allowed(true))
 		case p.MinItems > 0:

@@ -69,6 +69,10 @@ type findings struct {
 }
 
 func (f *findings) add(at place, format string, args ...any) {
+	if f.full() {
+		f.over++ // not worth wording
+		return
+	}
 	f.append(Problem{File: at.file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
 }
 

@@ -95,7 +95,8 @@ func TestAliases(t *testing.T) {
 	}
 }
 
-// Each of these is small and would be huge, endless or very deep if taken at its word.
+// Each of these is small and would be huge, endless or very deep if taken at its word. They take under half a second; the
+// bound leaves room for the race detector on a busy machine.
 func TestHostileInputIsRefusedQuickly(t *testing.T) {
 	fill := func(s string) string { return strings.Repeat(s, maxFileBytes/len(s)) }
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
@@ -134,7 +135,7 @@ func TestHostileInputIsRefusedQuickly(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			start := time.Now()
 			err := check(row.text, web)
-			if d := time.Since(start); d > 2*time.Second {
+			if d := time.Since(start); d > 10*time.Second {
 				t.Errorf("took %v", d)
 			}
 			if err == nil {

@@ -76,19 +76,16 @@ func stringEnd(s string, i int, raw bool) int {
 func closingBrace(s string, i int) int {
 	depth := 0
 	for i < len(s) {
-		t := nextToken(s, i)
-		if t.kind == otherToken {
-			switch s[i] {
-			case '{':
-				depth++
-			case '}':
-				if depth == 0 {
-					return i
-				}
-				depth--
+		switch s[i] { // a brace within a string or comment does not begin a token
+		case '{':
+			depth++
+		case '}':
+			if depth == 0 {
+				return i
 			}
+			depth--
 		}
-		i = t.end
+		i = nextToken(s, i).end
 	}
 	return -1
 }

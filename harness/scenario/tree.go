@@ -174,7 +174,8 @@ func (n *node) yaml() *yaml.Node {
 
 func yamlText(text string) *yaml.Node {
 	out := &yaml.Node{}
-	if err := out.Encode(text); err != nil { // Encode quotes what needs it
+	// Encode quotes what needs it, save the sign of a merge key.
+	if err := out.Encode(text); err != nil || text == "<<" {
 		out.Kind, out.Style, out.Tag, out.Value = yaml.ScalarNode, yaml.DoubleQuotedStyle, "!!str", text
 	}
 	return out
