@@ -1,5 +1,7 @@
 package observe
 
+import "maps"
+
 // Recording is what a backend saw in one run. Backends write it, the judge and the reports read it, nobody changes it.
 type Recording struct {
 	Backend string
@@ -23,6 +25,23 @@ type Recording struct {
 	Interrupted bool
 }
 
+// Add puts in what one watcher observed, and why the rest is missing.
+func (r *Recording) Add(observations map[string]any, missing map[string]string) {
+	if r.Observations == nil {
+		r.Observations, r.Missing = map[string]any{}, map[string]string{}
+	}
+	maps.Copy(r.Observations, observations)
+	maps.Copy(r.Missing, missing)
+}
+
+// AddEvidence puts in the records that show what one watcher observed.
+func (r *Recording) AddEvidence(evidence map[string][]Evidence) {
+	if r.Evidence == nil {
+		r.Evidence = map[string][]Evidence{}
+	}
+	maps.Copy(r.Evidence, evidence)
+}
+
 // Evidence is one record of a run's trace, as a person reads it.
 type Evidence struct {
 	ID      uint64  `json:"id"`
@@ -41,6 +60,8 @@ type Doc struct {
 	Meaning string `json:"meaning"`
 	// Backends that can show it: sim, kind.
 	Backends []string `json:"backends"`
+	// Family is what watches for it: observations of one family are made together.
+	Family Family `json:"-"`
 }
 
 // Vocabulary is the set of observations that scenarios may name.

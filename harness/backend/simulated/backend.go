@@ -28,7 +28,7 @@ type Backend struct {
 	// Prepare is called with each world before it runs, for experiments that reach into it. It may be nil.
 	Prepare func(*sim.World)
 
-	watch func(*observer)
+	watch func([]watcher)
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -84,7 +84,6 @@ func (b *Backend) build(plan *scenario.Plan, seed uint64, attach func(*trace.Log
 // Run drives a plan to its end, or to ctx's.
 func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Options) (*observe.Recording, error) {
 	var views []io.Closer
-	var obs *observer
 	w, err := b.build(plan, opts.Seed, func(log *trace.Log) {
 		if opts.Trace != nil {
 			views = append(views, attachText(log, opts.Trace))
@@ -97,9 +96,9 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 		return nil, err
 	}
 	defer w.Close()
-	obs = observing(w, opts.Record)
+	watching := watching(w, plan, opts.Record)
 	if b.watch != nil {
-		b.watch(obs)
+		b.watch(watching)
 	}
 	interrupted := func() bool {
 		if opts.Progress != nil && len(w.Loads) > 0 {
@@ -119,7 +118,10 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 			return nil, err
 		}
 	}
-	rec := obs.recording()
+	rec := &observe.Recording{}
+	for _, o := range watching {
+		o.observed(rec)
+	}
 	rec.Backend, rec.Seed = b.Name(), opts.Seed
 	rec.Interrupted = ctx.Err() != nil
 	rec.VirtualSeconds = w.Engine.Now().Seconds()

@@ -15,6 +15,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/ekslab/ekslab/harness/observe"
+	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
 	"github.com/ekslab/ekslab/sim/iam"
 	"github.com/ekslab/ekslab/sim/kube"
@@ -24,8 +25,8 @@ import (
 	"github.com/ekslab/ekslab/sim/workload"
 )
 
-// observer listens to a world as captures on its interfaces would, from the moment a load begins.
-type observer struct {
+// flowWatcher listens to a world as captures on its interfaces would, from the moment a load begins.
+type flowWatcher struct {
 	w        *sim.World
 	load     *sim.LoadRun
 	places   []observe.Place // by trace.Name
@@ -34,9 +35,9 @@ type observer struct {
 	evidence *evidence
 }
 
-// observing attaches an observer to a world's first load.
-func observing(w *sim.World, record bool) *observer {
-	o := &observer{w: w}
+// watchFlows watches a world's first load.
+func watchFlows(w *sim.World, _ *scenario.Plan, record bool) watcher {
+	o := &flowWatcher{w: w}
 	if len(w.Loads) == 0 {
 		return o
 	}
@@ -69,7 +70,7 @@ func observing(w *sim.World, record bool) *observer {
 }
 
 // begin finds out which interface is what, when the client is known.
-func (o *observer) begin() {
+func (o *flowWatcher) begin() {
 	w, log := o.w, o.w.Log
 	client := o.load.Client
 	o.flows = observe.NewFlows(o.load.Port, o.load.NodePort, client.Addr)
@@ -118,9 +119,8 @@ func (o *observer) begin() {
 	}
 }
 
-// recording is what was seen so far.
-func (o *observer) recording() *observe.Recording {
-	rec := &observe.Recording{}
+// observed adds what was seen so far.
+func (o *flowWatcher) observed(rec *observe.Recording) {
 	f := observe.Finding{}
 	flows := o.flows
 	if flows == nil {
@@ -133,13 +133,12 @@ func (o *observer) recording() *observe.Recording {
 		}
 		f.Service = o.service()
 		f.HalfOpen = o.halfOpen + o.stillHalfOpen()
-		rec.Setup = o.setup(f.Service)
+		rec.Setup = append(rec.Setup, o.setup(f.Service)...)
 	}
-	rec.Observations, rec.Missing = flows.Summarize(f)
+	rec.Add(flows.Summarize(f))
 	if o.evidence != nil {
-		rec.Evidence = o.evidence.byObservation()
+		rec.AddEvidence(o.evidence.byObservation())
 	}
-	return rec
 }
 
 // calls is what the client's commands reported.
@@ -166,7 +165,7 @@ func calls(l *sim.LoadRun) []observe.Call {
 }
 
 // stillHalfOpen counts backends' sockets that wait for the last step of a handshake longer than a round trip takes.
-func (o *observer) stillHalfOpen() int {
+func (o *flowWatcher) stillHalfOpen() int {
 	n := 0
 	now := o.w.Engine.Now()
 	for _, s := range kube.List[*corev1.Pod](o.w.Kube.As(kube.Caller{User: "observer"})) {
@@ -185,7 +184,7 @@ func (o *observer) stillHalfOpen() int {
 var observerCaller = iam.Caller{ARN: "arn:aws:iam::111122223333:user/observer", Type: "IAMUser", UserAgent: "aws-cli/2", Name: "observer"}
 
 // service asks what is registered and healthy.
-func (o *observer) service() *observe.Service {
+func (o *flowWatcher) service() *observe.Service {
 	ctx := iam.WithCaller(context.Background(), observerCaller)
 	_, name := o.w.LoadBalancerOf(o.load.Service)
 	if name == "" {
@@ -227,7 +226,7 @@ func (o *observer) service() *observe.Service {
 }
 
 // setup says in short lines what there was.
-func (o *observer) setup(s *observe.Service) (out []string) {
+func (o *flowWatcher) setup(s *observe.Service) (out []string) {
 	w, l := o.w, o.load
 	zones := map[string]int{}
 	var order []string
