@@ -303,7 +303,7 @@ func tableRows(t *testing.T, text string) (rows []tableRow) {
 			heads = nil
 			continue
 		}
-		columns := strings.Split(strings.Trim(l, "| "), "|")
+		columns := strings.Split(strings.TrimSuffix(strings.TrimPrefix(l, "|"), "|"), "|") // a cell may be empty, the first one too
 		if heads == nil {
 			heads = map[int]string{}
 			for i, c := range columns {
