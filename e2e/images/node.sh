@@ -136,7 +136,7 @@ node_image() {
   node_files
   control_plane_archive
   node_images
-  import "$built_node" root 'ENV container=docker' 'STOPSIGNAL SIGRTMIN+3' 'ENTRYPOINT ["/usr/local/bin/entrypoint","/sbin/init"]'
+  import "$built_node" root 'ENV container=docker' 'ENTRYPOINT ["/usr/local/bin/entrypoint","/sbin/init"]'
 }
 
 make_node() {

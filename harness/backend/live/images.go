@@ -179,14 +179,11 @@ func (i *Images) resolve(ctx context.Context, name ImageName) (Image, error) {
 
 // Need says for `ekslab doctor` whether the image is here or could be pulled. It pulls nothing.
 func (i *Images) Need(ctx context.Context, name ImageName) backend.Need {
-	c := imageCandidates[name]
 	ref, set := i.named(name)
-	refs := []string{ref}
 	if set == "" {
-		ref = c.real
-		refs = []string{c.real, c.built}
+		ref = imageCandidates[name].real
 	}
-	for _, r := range refs {
+	for _, r := range i.refs(name) {
 		image, err := i.inspect(ctx, name, r)
 		if err == nil {
 			return backend.Need{Name: needName(name), Found: image.String()}
@@ -218,6 +215,14 @@ func (i *Images) named(name ImageName) (ref, where string) {
 		return ref, c.variable
 	}
 	return "", ""
+}
+
+// refs are the references under which an image may be here, the better ones first.
+func (i *Images) refs(name ImageName) []string {
+	if ref, set := i.named(name); set != "" {
+		return []string{ref}
+	}
+	return []string{imageCandidates[name].real, imageCandidates[name].built}
 }
 
 // lacking is the need for an image that cannot be had.
