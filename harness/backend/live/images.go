@@ -104,6 +104,8 @@ type Images struct {
 	found map[ImageName]Image
 	// failed keeps what an image could not be had for, so that every variant of every scenario does not wait for the same registry again.
 	failed map[ImageName]error
+	// machine is what MachineNeeds found.
+	machine []backend.Need
 }
 
 // NewImages returns a finder of images.

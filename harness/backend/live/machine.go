@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -16,33 +15,34 @@ import (
 const minMemory = 4 << 30
 
 // MachineNeeds says what a live run needs of the machine beside its images. It runs one short container in the tools image if that is here, since only
-// the kernel that runs containers can say what it can do: under Docker Desktop that is not this machine's. Docker itself is a need of its own.
-func (i *Images) MachineNeeds(ctx context.Context, lookPath func(string) (string, error)) []backend.Need {
-	if lookPath == nil {
-		lookPath = exec.LookPath
+// the kernel that runs containers can say what it can do: under Docker Desktop that is not this machine's. It looks once; that Docker answers and its command is there are needs of their own.
+func (i *Images) MachineNeeds(ctx context.Context) []backend.Need {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.machine == nil {
+		needs := i.machineNeeds(ctx)
+		if ctx.Err() != nil {
+			return needs
+		}
+		i.machine = needs
 	}
-	needs := []backend.Need{needCommand(lookPath, "docker", "kind drives Docker by this command", "install Docker's command line: https://docs.docker.com/engine/install/"),
-		needCommand(lookPath, "go", "the programs that run in pods are compiled on the spot", "install Go: https://go.dev/doc/install")}
+	return i.machine
+}
+
+func (i *Images) machineNeeds(ctx context.Context) []backend.Need {
 	out, err := i.output(ctx, "info", "--format", "{{json .}}")
 	if err != nil {
-		return append(needs, backend.Need{Name: "Docker engine", Problem: "`docker info` fails: " + err.Error(), Remedy: "see that Docker runs and that you may use it (docker group, or sudo)"})
+		return []backend.Need{{
+			Name:    "Docker engine",
+			Problem: "`docker info` fails: " + err.Error(),
+			Remedy:  "see that Docker runs and that you may use it (the group docker, or sudo)",
+		}}
 	}
-	needs = append(needs, engineNeeds(out)...)
-	if needs[len(needs)-1].Met() {
+	needs := engineNeeds(out)
+	if len(needs) > 1 {
 		needs = append(needs, i.kernelNeed(ctx))
 	}
 	return needs
-}
-
-func needCommand(lookPath func(string) (string, error), name, why, remedy string) backend.Need {
-	n := backend.Need{Name: name + " command"}
-	path, err := lookPath(name)
-	if err != nil {
-		n.Problem, n.Remedy = "no "+name+" on PATH; "+why, remedy
-		return n
-	}
-	n.Found = path
-	return n
 }
 
 // engineNeeds reads what `docker info` says: Linux containers, and memory.
