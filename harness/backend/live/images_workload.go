@@ -24,6 +24,8 @@ type Workload struct {
 	Image
 	// Archive is the image as `docker save` would write it.
 	Archive []byte
+	// Layer is its only layer, a tar archive with the program.
+	Layer []byte
 }
 
 // BuildWorkload compiles a program and makes an image of it. The sources are a package main of the standard library alone, in the root of the
@@ -116,7 +118,7 @@ func scratch(repository, file, goarch string, program []byte) (*Workload, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Workload{Image: Image{Name: WorkloadImage, Ref: ref, ID: "sha256:" + id, Built: true}, Archive: archive}, nil
+	return &Workload{Image: Image{Name: WorkloadImage, Ref: ref, ID: "sha256:" + id, Built: true}, Archive: archive, Layer: layer}, nil
 }
 
 // Load puts the image into Docker, unless it is there.
