@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,11 +22,15 @@ type engine struct {
 	pullable map[string]string
 	silent   bool // the registry never says a word
 	down     bool
-	calls    []string
+
+	mu    sync.Mutex
+	calls []string
 }
 
 func (e *engine) command(ctx context.Context, _ io.Reader, stdout io.Writer, args ...string) error {
+	e.mu.Lock()
 	e.calls = append(e.calls, strings.Join(args, " "))
+	e.mu.Unlock()
 	if e.down {
 		return errors.New("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?")
 	}

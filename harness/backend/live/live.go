@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,7 +105,11 @@ func (b *Backend) Check(ctx context.Context, plan *scenario.Plan) error {
 		}
 		b.checked = needs
 	}
-	return backend.NewUnavailable(b.Name(), b.checked)
+	workers := 0
+	for _, g := range plan.World.NodeGroups {
+		workers += g.Size
+	}
+	return backend.NewUnavailable(b.Name(), append(slices.Clone(b.checked), inotifyNeed(workers, os.ReadFile)))
 }
 
 // Needs lists what the backend needs of the machine.

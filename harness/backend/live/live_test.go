@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ekslab/ekslab/harness/backend"
+	"github.com/ekslab/ekslab/harness/scenario"
 )
 
 func TestDocker(t *testing.T) {
@@ -52,17 +53,41 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-// TestNeverAPass: whatever the machine has, this build says that it cannot.
+// TestNeverAPass: where an image is missing nothing runs, nothing is made, and the error says how to get it.
 func TestNeverAPass(t *testing.T) {
-	b := New(Options{Dial: func(context.Context, string, string) (net.Conn, error) {
-		c, _ := net.Pipe()
-		return c, nil
-	}})
+	catalog, err := scenario.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := catalog.Find("nlb-hairpin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := s.Resolve("broken", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &engine{has: map[string]string{RealLocalStack: described("a1"), BuiltTools: described("e5")}}
+	b := New(Options{
+		Getenv:   func(string) string { return "" },
+		LookPath: func(name string) (string, error) { return "/usr/bin/" + name, nil },
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			c, _ := net.Pipe()
+			return c, nil
+		},
+		Docker:  e.command,
+		TempDir: t.TempDir(),
+	})
 	var u *backend.Unavailable
-	if err := b.Check(context.Background(), nil); !errors.As(err, &u) || len(u.Missing) == 0 {
+	if err := b.Check(t.Context(), plan); !errors.As(err, &u) || !strings.Contains(u.Missing[0].Problem, "no node image") || !strings.Contains(u.Missing[0].Remedy, "make images") {
 		t.Errorf("Check: %v", err)
 	}
-	if rec, err := b.Run(context.Background(), nil, backend.Options{}); rec != nil || err == nil {
+	if rec, err := b.Run(t.Context(), plan, backend.Options{}); rec != nil || !errors.As(err, &u) {
 		t.Errorf("Run: %v, %v", rec, err)
+	}
+	for _, call := range e.calls {
+		if !strings.HasPrefix(call, "image inspect ") && !strings.HasPrefix(call, "manifest inspect ") {
+			t.Errorf("docker %s", call)
+		}
 	}
 }

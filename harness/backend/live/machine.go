@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -121,5 +122,32 @@ func (i *Images) kernelNeed(ctx context.Context) backend.Need {
 		return n
 	}
 	n.Found = fmt.Sprintf("has what a router and nodes need (%d features tried)", len(kernelFeatures))
+	return n
+}
+
+// Inotify instances are what a machine runs out of first when it runs many nodes: each has a systemd, a kubelet and a containerd, which share the one
+// allowance of their user. A cluster of a control plane and five workers had 80 of them open.
+const (
+	inotifyPerNode = 15
+	inotifyOfRest  = 20
+	inotifyLimit   = "/proc/sys/fs/inotify/max_user_instances"
+)
+
+// inotifyNeed is the need for inotify instances of that many workers. Where the limit cannot be read Docker runs on another machine than this one,
+// and nothing is said.
+func inotifyNeed(workers int, read func(name string) ([]byte, error)) backend.Need {
+	n := backend.Need{Name: "inotify instances"}
+	need := inotifyOfRest + (workers+1)*inotifyPerNode
+	text, err := read(inotifyLimit)
+	limit, malformed := strconv.Atoi(strings.TrimSpace(string(text)))
+	switch {
+	case err != nil || malformed != nil:
+		n.Found = "not known here"
+	case limit < need:
+		n.Problem = fmt.Sprintf("%d workers take about %d inotify instances; the kernel allows %d", workers, need, limit)
+		n.Remedy = fmt.Sprintf("sudo sysctl fs.inotify.max_user_instances=%d", max(512, need))
+	default:
+		n.Found = fmt.Sprintf("%d allowed, about %d needed", limit, need)
+	}
 	return n
 }

@@ -83,3 +83,28 @@ func TestMachineNeeds(t *testing.T) {
 		})
 	}
 }
+
+func TestInotifyNeed(t *testing.T) {
+	for _, test := range []struct {
+		name, limit string
+		workers     int
+		met         bool
+	}{
+		{"the kernel's default does for a small cluster", "128\n", 5, true},
+		{"and not for a large one", "128\n", 8, false},
+		{"raised", "512\n", 20, true},
+		{"on another machine", "", 20, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := inotifyNeed(test.workers, func(string) ([]byte, error) {
+				if test.limit == "" {
+					return nil, errors.New("no such file")
+				}
+				return []byte(test.limit), nil
+			})
+			if n.Met() != test.met || (n.Remedy == "") != test.met || (n.Found != "") != test.met {
+				t.Errorf("%+v", n)
+			}
+		})
+	}
+}
