@@ -12,6 +12,9 @@ import (
 
 // The variants that a router of one's own in front of a real cluster can show.
 func TestNLBHairpinOnKind(t *testing.T) {
+	if os.Getenv("EKSLAB_E2E") == "" {
+		t.Skip("needs a real cluster: make e2e")
+	}
 	kind := live.New(live.Options{Getenv: os.Getenv})
 	catalog, err := scenario.Embedded()
 	if err != nil {
