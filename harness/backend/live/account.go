@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,7 +23,6 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/testcontainers/testcontainers-go"
 	tclog "github.com/testcontainers/testcontainers-go/log"
-	"github.com/testcontainers/testcontainers-go/wait"
 
 	"github.com/ekslab/ekslab/harness/observe"
 	"github.com/ekslab/ekslab/harness/scenario"
@@ -49,25 +50,64 @@ func openAccount(ctx context.Context, run, owner, image, region string) (*accoun
 	if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil {
 		return nil, err
 	}
+	tclog.SetDefault(tclog.NewNoopLogger()) // it greets on standard error
 	c, err := testcontainers.Run(ctx, image,
 		testcontainers.WithName(prefix+run+"-localstack"),
 		testcontainers.WithLabels(map[string]string{labelRun: run, labelOwner: owner}),
 		// It serves two services, asks nothing of the internet, and is no resolver.
-		testcontainers.WithEnv(map[string]string{"SERVICES": "ec2,s3,elbv2", "EAGER_SERVICE_LOADING": "0", "SKIP_SSL_CERT_DOWNLOAD": "1", "DISABLE_EVENTS": "1", "DNS_ADDRESS": "0"}),
+		testcontainers.WithEnv(map[string]string{"SERVICES": "ec2,s3", "SKIP_SSL_CERT_DOWNLOAD": "1", "DISABLE_EVENTS": "1", "DNS_ADDRESS": "0"}),
 		testcontainers.WithExposedPorts(edgePort),
-		testcontainers.WithLogger(tclog.NewNoopLogger()),
-		testcontainers.WithWaitStrategyAndDeadline(2*time.Minute, wait.ForHTTP("/_localstack/health").WithPort(edgePort).WithPollInterval(500*time.Millisecond)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("LocalStack (%s): %w", image, err)
 	}
-	endpoint, err := c.PortEndpoint(ctx, edgePort, "http")
+	endpoint, err := answering(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("LocalStack: %w", err)
+		return nil, fmt.Errorf("LocalStack (%s): %w", image, err)
 	}
 	config := aws.Config{Region: region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
 	return &account{region: region, ec2: ec2.NewFromConfig(config), elbv2: elbv2.NewFromConfig(config),
 		s3: s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true })}, nil
+}
+
+// startTimeout is how long LocalStack may take until it answers.
+const startTimeout = 3 * time.Minute
+
+// answering waits until a container answers, and says where. That is this machine where Docker runs on it, and else what testcontainers thinks Docker's
+// host is; it cannot be told beforehand, since testcontainers looks for /.dockerenv, which is on virtual machines made from an image as well.
+func answering(ctx context.Context, c *testcontainers.DockerContainer) (endpoint string, err error) {
+	port, err := c.MappedPort(ctx, edgePort)
+	if err != nil {
+		return "", err
+	}
+	hosts := []string{"127.0.0.1"}
+	if host, err := c.Host(ctx); err == nil && host != "localhost" {
+		hosts = append(hosts, host)
+	}
+	client := http.Client{Timeout: 2 * time.Second}
+	err = poll(ctx, "it to answer", startTimeout, 250*time.Millisecond, func(ctx context.Context) (bool, string, error) {
+		var failed error
+		for _, host := range hosts {
+			at := "http://" + net.JoinHostPort(host, port.Port())
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/_localstack/health", nil)
+			if err != nil {
+				return false, "", err
+			}
+			response, err := client.Do(request)
+			if err != nil {
+				failed = errors.Join(failed, err)
+				continue
+			}
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				endpoint = at
+				return true, "", nil
+			}
+			failed = errors.Join(failed, fmt.Errorf("%s: %s", at, response.Status))
+		}
+		return false, "", failed
+	})
+	return endpoint, err
 }
 
 // makeVPC makes the VPC and the subnets of a world, and looks at them as they are stored.
@@ -125,12 +165,17 @@ func (a *account) makeLoadBalancer(ctx context.Context, b *balancer) error {
 	return nil
 }
 
-// keep puts files into a bucket, reads them back and compares them.
-func (a *account) keep(ctx context.Context, bucket string, files map[string][]byte) error {
+// makeBucket makes a bucket, which takes LocalStack some seconds the first time.
+func (a *account) makeBucket(ctx context.Context, bucket string) error {
 	_, err := a.s3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket, CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraint(a.region)}})
 	if err != nil {
 		return fmt.Errorf("LocalStack: bucket %s: %w", bucket, err)
 	}
+	return nil
+}
+
+// keep puts files into a bucket that is there, reads them back and compares them.
+func (a *account) keep(ctx context.Context, bucket string, files map[string][]byte) error {
 	total := 0
 	for key, data := range files {
 		if _, err := a.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(data)}); err != nil {

@@ -34,7 +34,8 @@ func (s *scene) place(p *tap.Packet) observe.Place {
 	switch n := s.nodes[p.Namespace]; {
 	case p.Namespace == routerNamespace:
 		h := &p.Headers
-		if !p.Out && s.balancers[h.Dst] || p.Out && (h.Dst != s.client && (h.DstPort == s.nodePort || s.backends[netip.AddrPortFrom(h.Dst, h.DstPort)])) {
+		passedOn := (h.Src == s.client || s.balancers[h.Src]) && (h.DstPort == s.nodePort || s.backends[netip.AddrPortFrom(h.Dst, h.DstPort)])
+		if !p.Out && s.balancers[h.Dst] || p.Out && passedOn {
 			return observe.Place{Role: observe.Balancer}
 		}
 	case p.Namespace == s.clientNamespace && !s.shared:

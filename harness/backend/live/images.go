@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/distribution/reference"
 
 	"github.com/ekslab/ekslab/harness/backend"
 )
@@ -126,6 +129,26 @@ func NewImages(opts ImageOptions) *Images {
 		opts.Progress = func(string) {}
 	}
 	return &Images{opts: opts, found: map[ImageName]Image{}, failed: map[ImageName]error{}}
+}
+
+// UseImage takes an image that the user names in place of the one of that name. What is no reference is refused.
+func (b *Backend) UseImage(name ImageName, ref string) error { return b.images.use(name, ref) }
+
+func (i *Images) use(name ImageName, ref string) error {
+	if _, err := reference.ParseNormalizedNamed(ref); err != nil {
+		return fmt.Errorf("%w; an image is named like %s", err, imageCandidates[name].real)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	flags := maps.Clone(i.opts.Flags)
+	if flags == nil {
+		flags = map[ImageName]string{}
+	}
+	flags[name] = ref
+	i.opts.Flags = flags
+	delete(i.found, name)
+	delete(i.failed, name)
+	return nil
 }
 
 // Resolve returns the image to use, pulling it if need be: the one that the user names; else the real one if it is here or can be pulled; else

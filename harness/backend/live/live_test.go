@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/ekslab/ekslab/harness/backend"
-	"github.com/ekslab/ekslab/harness/scenario"
 )
 
 func TestDocker(t *testing.T) {
@@ -53,41 +52,43 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-// TestNeverAPass: where an image is missing nothing runs, nothing is made, and the error says how to get it.
+// TestNeverAPass: a machine without Docker runs nothing, and says what is missing.
 func TestNeverAPass(t *testing.T) {
-	catalog, err := scenario.Embedded()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := catalog.Find("nlb-hairpin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := s.Resolve("broken", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &engine{has: map[string]string{RealLocalStack: described("a1"), BuiltTools: described("e5")}}
 	b := New(Options{
-		Getenv:   func(string) string { return "" },
-		LookPath: func(name string) (string, error) { return "/usr/bin/" + name, nil },
-		Dial: func(context.Context, string, string) (net.Conn, error) {
-			c, _ := net.Pipe()
-			return c, nil
-		},
-		Docker:  e.command,
-		TempDir: t.TempDir(),
+		Dial:     func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED },
+		LookPath: func(string) (string, error) { return "", errors.New("not found") },
+		TempDir:  t.TempDir(),
 	})
+	plan := planOf(t, "broken", nil)
 	var u *backend.Unavailable
-	if err := b.Check(t.Context(), plan); !errors.As(err, &u) || !strings.Contains(u.Missing[0].Problem, "no node image") || !strings.Contains(u.Missing[0].Remedy, "make images") {
+	if err := b.Check(t.Context(), plan); !errors.As(err, &u) || len(u.Missing) != 3 {
 		t.Errorf("Check: %v", err)
 	}
 	if rec, err := b.Run(t.Context(), plan, backend.Options{}); rec != nil || !errors.As(err, &u) {
 		t.Errorf("Run: %v, %v", rec, err)
 	}
-	for _, call := range e.calls {
-		if !strings.HasPrefix(call, "image inspect ") && !strings.HasPrefix(call, "manifest inspect ") {
-			t.Errorf("docker %s", call)
+}
+
+// What the backend cannot do it says by its name, before it looks at the machine.
+func TestSupported(t *testing.T) {
+	for _, test := range []struct {
+		variant string
+		set     map[string]string
+		want    string // empty: it can
+	}{
+		{"broken", nil, ""},
+		{"fixed-preserve-off", nil, ""},
+		{"fixed-ip-targets", nil, ""},
+		{"fixed-clusterip", nil, ""},
+		{"fixed-local", nil, ""},
+		{"broken", map[string]string{"dnsAffinity": "zone"}, ""},
+		{"broken", map[string]string{"clientHostNetwork": "true"}, ""},
+		{"broken", map[string]string{"nodesPerZone": "10,10,10"}, "30 nodes"},
+		{"broken", map[string]string{"kernelTimerHZ": "250"}, "kernel.timerHZ 250"},
+	} {
+		err := supported(planOf(t, test.variant, test.set))
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s %v: %v, want %q", test.variant, test.set, err, test.want)
 		}
 	}
 }

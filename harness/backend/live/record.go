@@ -104,7 +104,7 @@ func (r *run) record(ctx context.Context, s *scene, l *scenario.Client, lines []
 		addresses = append(addresses, a.Addr().String())
 	}
 	slices.Sort(addresses)
-	rec := &observe.Recording{Backend: r.b.Name(), Seed: r.opts.Seed, Events: uint64(len(packets)), VirtualSeconds: time.Since(r.began).Seconds()}
+	rec := &observe.Recording{Backend: r.b.Name(), Seed: r.opts.Seed, Events: uint64(len(packets))}
 	rec.Add(flows.Summarize(f))
 	r.describe(s, l, addresses)
 	return rec, nil

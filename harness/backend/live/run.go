@@ -73,6 +73,7 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 		defer cancel()
+		r.note("removing what was made")
 		if err != nil && ctx.Err() == nil {
 			r.keep(clean)
 		}
@@ -308,6 +309,8 @@ func (r *run) drive(ctx context.Context) (*observe.Recording, error) {
 	if r.balancer != nil {
 		watched.Go(func() { r.balancer.watch(watching) })
 	}
+	bucket := make(chan error, 1)
+	go func() { bucket <- r.aws.makeBucket(ctx, r.name("")) }() // there is time for it during the calls
 	s.epoch = time.Now()
 	r.note("calling http://%s:%d/", host, s.port)
 	lines, loadErr := r.cluster.load(ctx, l, host, s.port, func(done int) {
@@ -343,6 +346,9 @@ func (r *run) drive(ctx context.Context) (*observe.Recording, error) {
 	rec.Interrupted = interrupted
 	if !interrupted {
 		r.note("keeping captures and result in LocalStack's S3")
+		if err := <-bucket; err != nil {
+			return nil, err
+		}
 		if err := r.archive(ctx, rec, lines, files); err != nil {
 			return nil, err
 		}
