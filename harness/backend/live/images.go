@@ -131,7 +131,7 @@ func NewImages(opts ImageOptions) *Images {
 	return &Images{opts: opts, found: map[ImageName]Image{}, failed: map[ImageName]error{}}
 }
 
-// UseImage takes an image that the user names in place of the one of that name. What is no reference is refused.
+// UseImage takes an image that the user names in place of the one of that name, before anything runs. What is no reference is refused.
 func (b *Backend) UseImage(name ImageName, ref string) error { return b.images.use(name, ref) }
 
 func (i *Images) use(name ImageName, ref string) error {

@@ -124,6 +124,25 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+func TestUseImage(t *testing.T) {
+	e := &engine{has: map[string]string{RealLocalStack: described("a1"), "mine:7": described("c1")}}
+	b := New(Options{Getenv: func(string) string { return "" }, Docker: e.command})
+	if image, err := b.images.Resolve(t.Context(), LocalStackImage); err != nil || image.Ref != RealLocalStack {
+		t.Fatalf("%v, %v", image, err)
+	}
+	if err := b.UseImage(LocalStackImage, "mine:7"); err != nil {
+		t.Fatal(err)
+	}
+	if image, err := b.images.Resolve(t.Context(), LocalStackImage); err != nil || image.Ref != "mine:7" {
+		t.Errorf("%v, %v", image, err)
+	}
+	for _, ref := range []string{"", "Mine:7", "mine:", "-v", "a b", "mine@sha256:7"} {
+		if err := b.UseImage(LocalStackImage, ref); err == nil || !strings.Contains(err.Error(), RealLocalStack) {
+			t.Errorf("%q: %v", ref, err)
+		}
+	}
+}
+
 func TestResolveGivesUpASilentRegistry(t *testing.T) {
 	e := &engine{silent: true, has: map[string]string{BuiltNode: described("b2")}}
 	images := NewImages(ImageOptions{Getenv: func(string) string { return "" }, Docker: e.command, FirstAnswer: time.Millisecond})
