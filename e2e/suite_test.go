@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -19,7 +20,7 @@ import (
 // asked is the variable without which nothing here runs: `go test ./...` starts no container.
 const asked = "EKSLAB_E2E"
 
-// artifacts is the folder, seen from this one, in which a test that fails leaves what there is to look at. It is removed when all pass.
+// artifacts is the folder, seen from this one, in which a test that fails leaves what there is to look at; one that passes leaves nothing.
 const artifacts = "artifacts"
 
 func TestE2E(t *testing.T) {
@@ -36,7 +37,15 @@ func TestE2E(t *testing.T) {
 // ekslab is the program under test, kept where it leaves its artefacts.
 var ekslab, kept string
 
+// inotify is the machine's limit of inotify instances; Linux's default is too low for a control plane and five workers.
+const inotify = "/proc/sys/fs/inotify/max_user_instances"
+
 var _ = BeforeSuite(func(ctx SpecContext) {
+	if limit, err := os.ReadFile(inotify); err == nil && len(strings.TrimSpace(string(limit))) <= 3 && os.Geteuid() == 0 {
+		By("raising the machine's limit of inotify instances for these tests")
+		Expect(os.WriteFile(inotify, []byte("1024"), 0o644)).To(Succeed())
+		DeferCleanup(func() { Expect(os.WriteFile(inotify, limit, 0o644)).To(Succeed()) })
+	}
 	By("asking whether this machine can run a cluster")
 	if err := live.New(live.Options{}).Check(ctx, plan("broken", nil)); err != nil {
 		Skip("the kind backend cannot run here: " + err.Error() + " (`ekslab doctor` says how to get it)")
@@ -49,17 +58,21 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	build := exec.CommandContext(ctx, "go", "build", "-o", ekslab, "..")
 	out, err := build.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))
+	By("removing what earlier runs left behind")
+	doctorClean(ctx)
 }, NodeTimeout(10*time.Minute))
 
-var failed bool
-
-var _ = AfterEach(func() { failed = failed || CurrentSpecReport().Failed() })
-
-var _ = AfterSuite(func() {
-	if !failed && kept != "" {
-		Expect(os.RemoveAll(kept)).To(Succeed())
+var _ = AfterEach(func() {
+	if !CurrentSpecReport().Failed() {
+		Expect(os.RemoveAll(artifactsOf())).To(Succeed())
 	}
+	_ = os.Remove(kept) // if nothing is in it
 })
+
+// artifactsOf is the folder of the test that runs.
+func artifactsOf() string {
+	return filepath.Join(kept, strings.Join(strings.FieldsFunc(CurrentSpecReport().LeafNodeText, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), "-"))
+}
 
 // plan resolves the scenario that these tests are about.
 func plan(variant string, set map[string]string) *scenario.Plan {
@@ -76,7 +89,7 @@ func plan(variant string, set map[string]string) *scenario.Plan {
 // command is ekslab with arguments. What it says goes into the report of the test; what a failed run leaves goes to the artefacts.
 func command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, ekslab, args...)
-	c.Env = append(os.Environ(), "EKSLAB_ARTIFACTS="+filepath.Join(kept, strings.ReplaceAll(CurrentSpecReport().LeafNodeText, " ", "-")))
+	c.Env = append(os.Environ(), "EKSLAB_ARTIFACTS="+artifactsOf())
 	c.Stderr = GinkgoWriter
 	return c
 }

@@ -8,8 +8,8 @@ import (
 	kind "sigs.k8s.io/kind/pkg/cluster"
 )
 
-// keep saves what a failed run leaves to look at, if that is wanted: captures and what happened, the logs of the nodes and the state of the cluster.
-func (r *run) keep(ctx context.Context) {
+// keep saves what there is to look at, if that is wanted: the captures, and of a run that failed the logs of the nodes and the state of the cluster.
+func (r *run) keep(ctx context.Context, failed bool) {
 	if r.b.opts.Artifacts == "" {
 		return
 	}
@@ -18,7 +18,7 @@ func (r *run) keep(ctx context.Context) {
 		return
 	}
 	_ = os.CopyFS(dir, os.DirFS(r.dir))
-	if r.cluster == nil {
+	if r.cluster == nil || !failed {
 		return
 	}
 	for name, args := range map[string][]string{

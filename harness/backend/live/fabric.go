@@ -124,17 +124,22 @@ func (t *topology) connect(ctx context.Context, c *cluster, router string) error
 	if err := t.each(func(n *node) error { _, err := c.sh(ctx, n.container, t.prepare(n)); return err }); err != nil {
 		return err
 	}
-	return poll(ctx, "the nodes to be Ready", 3*time.Minute, time.Second, func(ctx context.Context) (bool, string, error) {
+	ready := map[string]bool{}
+	err := poll(ctx, "the nodes to be Ready", patience, time.Second, func(ctx context.Context) (bool, string, error) {
 		out, err := c.kubectl(ctx, nil, "get", "nodes", "-l", "eks.amazonaws.com/nodegroup", "--no-headers")
 		if err != nil {
 			return false, "", err
 		}
-		ready := 0
+		clear(ready)
 		for line := range strings.Lines(string(out)) {
 			if f := strings.Fields(line); len(f) > 1 && f[1] == "Ready" {
-				ready++
+				ready[f[0]] = true
 			}
 		}
-		return ready == len(t.nodes), fmt.Sprintf("%d of %d are", ready, len(t.nodes)), nil
+		return len(ready) == len(t.nodes), fmt.Sprintf("%d of %d are", len(ready), len(t.nodes)), nil
 	})
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w%s", err, c.whyNotReady(ctx, t, func(n *node) bool { return !ready[n.name] }))
+	}
+	return err
 }

@@ -33,9 +33,11 @@ type Options struct {
 	Docker DockerCommand
 	// Images are the images named on the command line.
 	Images map[ImageName]string
+	// ReadFile reads what the kernel says of the machine; nil means os.ReadFile.
+	ReadFile func(name string) ([]byte, error)
 	// TempDir is where runs keep their files; empty means os.TempDir.
 	TempDir string
-	// Artifacts is where a run that fails leaves its captures and logs; empty leaves none.
+	// Artifacts is where a run leaves its captures, and one that fails its logs as well; empty means the folder that EKSLAB_ARTIFACTS names, and without it none.
 	Artifacts string
 	// Log is told of what goes on; nil means nobody.
 	Log *slog.Logger
@@ -73,8 +75,14 @@ func New(opts Options) *Backend {
 	if opts.Docker == nil {
 		opts.Docker = RunDocker
 	}
+	if opts.ReadFile == nil {
+		opts.ReadFile = os.ReadFile
+	}
 	if opts.TempDir == "" {
 		opts.TempDir = os.TempDir()
+	}
+	if opts.Artifacts == "" {
+		opts.Artifacts = opts.Getenv("EKSLAB_ARTIFACTS")
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -109,7 +117,7 @@ func (b *Backend) Check(ctx context.Context, plan *scenario.Plan) error {
 	for _, g := range plan.World.NodeGroups {
 		workers += g.Size
 	}
-	return backend.NewUnavailable(b.Name(), append(slices.Clone(b.checked), inotifyNeed(workers, os.ReadFile)))
+	return backend.NewUnavailable(b.Name(), append(slices.Clone(b.checked), inotifyNeed(workers, b.opts.ReadFile)))
 }
 
 // Needs lists what the backend needs of the machine.
@@ -117,9 +125,13 @@ func (b *Backend) Needs(ctx context.Context) []backend.Need {
 	needs := b.commands(ctx)
 	if needs[0].Met() && needs[1].Met() {
 		needs = append(needs, b.images.MachineNeeds(ctx)...)
+		needs = append(needs, inotifyNeed(doctorWorkers, b.opts.ReadFile))
 	}
 	return append(needs, b.imageNeeds(ctx, needs)...)
 }
+
+// doctorWorkers is the size of the cluster that doctor asks for, which is that of the scenarios.
+const doctorWorkers = 5
 
 // commands are Docker's API and the commands that a run uses.
 func (b *Backend) commands(ctx context.Context) []backend.Need {

@@ -58,10 +58,11 @@ func TestNeverAPass(t *testing.T) {
 		Dial:     func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED },
 		LookPath: func(string) (string, error) { return "", errors.New("not found") },
 		TempDir:  t.TempDir(),
+		ReadFile: func(string) ([]byte, error) { return []byte("12\n"), nil },
 	})
 	plan := planOf(t, "broken", nil)
 	var u *backend.Unavailable
-	if err := b.Check(t.Context(), plan); !errors.As(err, &u) || len(u.Missing) != 3 {
+	if err := b.Check(t.Context(), plan); !errors.As(err, &u) || len(u.Missing) != 4 {
 		t.Errorf("Check: %v", err)
 	}
 	if rec, err := b.Run(t.Context(), plan, backend.Options{}); rec != nil || !errors.As(err, &u) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ekslab/ekslab/harness/backend/live/process"
 )
@@ -160,14 +161,31 @@ func (b *Backend) Clean(ctx context.Context) ([]string, error) {
 	return b.remove(ctx, stale(all, process.Alive))
 }
 
-// cleanRun removes all that one run has made. It is called in the end of each run.
-func (b *Backend) cleanRun(ctx context.Context, run string) error {
-	all, err := b.find(ctx)
-	if err != nil {
-		return err
+// afterwards is how long Docker may go on with a command whose sender was cut off: a container may appear when all seemed to be removed.
+const afterwards = 1500 * time.Millisecond
+
+// cleanRun removes all that one run has made. It is called in the end of each run; cut says that commands were cut off in their middle.
+func (b *Backend) cleanRun(ctx context.Context, run string, cut bool) error {
+	var failure error
+	for range 5 {
+		all, err := b.find(ctx)
+		if err != nil {
+			return err
+		}
+		all = slices.DeleteFunc(all, func(l left) bool { return l.run != run })
+		if len(all) == 0 && !cut {
+			return nil
+		}
+		_, failure = b.remove(ctx, all)
+		if cut = cut && len(all) > 0; cut || failure != nil {
+			select {
+			case <-time.After(afterwards):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 	}
-	_, err = b.remove(ctx, slices.DeleteFunc(all, func(l left) bool { return l.run != run }))
-	return err
+	return failure
 }
 
 // labels are the arguments of docker that mark something as a run's.

@@ -74,10 +74,10 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 		defer cancel()
 		r.note("removing what was made")
-		if err != nil && ctx.Err() == nil {
-			r.keep(clean)
+		if ctx.Err() == nil {
+			r.keep(clean, err != nil)
 		}
-		if e := b.cleanRun(clean, r.id); e != nil {
+		if e := b.cleanRun(clean, r.id, ctx.Err() != nil); e != nil {
 			err = errors.Join(err, fmt.Errorf("cleaning up: %w; `ekslab doctor --clean` tries again", e))
 		}
 	}()
