@@ -1,20 +1,13 @@
 package sim
 
 import (
-	"context"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/ekslab/ekslab/sim/engine"
-	"github.com/ekslab/ekslab/sim/iam"
 	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/kube/kubelet"
 	"github.com/ekslab/ekslab/sim/workload"
@@ -122,68 +115,6 @@ func (r *LoadRun) Fire() {
 		r.Ended++
 	})
 }
-
-// operatorCaller is a person with the AWS command line.
-var operatorCaller = iam.Caller{ARN: "arn:aws:iam::111122223333:user/operator", Type: "IAMUser", UserAgent: "aws-cli/2", Name: "operator"}
-
-// Do has a person change the world at a time, by the API's own calls.
-func (w *World) Do(c Change) {
-	w.Engine.At(c.At, "operator", engine.Func(func() {
-		w.Engine.Go("operator", func(p *engine.Process) {
-			if err := w.change(engine.WithProcess(iam.WithCaller(context.Background(), operatorCaller), p), c); err != nil {
-				w.Engine.Fail(err)
-			}
-		})
-	}))
-}
-
-func (w *World) change(ctx context.Context, c Change) error {
-	svc, err := kube.Get[*corev1.Service](w.operator, key(c.Service))
-	if err != nil {
-		return err
-	}
-	if len(svc.Status.LoadBalancer.Ingress) == 0 {
-		return fmt.Errorf("service %s has no load balancer yet", c.Service)
-	}
-	lbs, err := w.ELB.DescribeLoadBalancers(ctx, &elbv2.DescribeLoadBalancersInput{})
-	if err != nil {
-		return err
-	}
-	for _, lb := range lbs.LoadBalancers {
-		if aws.ToString(lb.DNSName) != svc.Status.LoadBalancer.Ingress[0].Hostname {
-			continue
-		}
-		if len(c.LoadBalancerAttributes) > 0 {
-			in := &elbv2.ModifyLoadBalancerAttributesInput{LoadBalancerArn: lb.LoadBalancerArn}
-			for _, k := range sortedKeys(c.LoadBalancerAttributes) {
-				in.Attributes = append(in.Attributes, elbtypes.LoadBalancerAttribute{Key: aws.String(k), Value: aws.String(c.LoadBalancerAttributes[k])})
-			}
-			if _, err := w.ELB.ModifyLoadBalancerAttributes(ctx, in); err != nil {
-				return err
-			}
-		}
-		if len(c.TargetGroupAttributes) == 0 {
-			return nil
-		}
-		groups, err := w.ELB.DescribeTargetGroups(ctx, &elbv2.DescribeTargetGroupsInput{LoadBalancerArn: lb.LoadBalancerArn})
-		if err != nil {
-			return err
-		}
-		for _, tg := range groups.TargetGroups {
-			in := &elbv2.ModifyTargetGroupAttributesInput{TargetGroupArn: tg.TargetGroupArn}
-			for _, k := range sortedKeys(c.TargetGroupAttributes) {
-				in.Attributes = append(in.Attributes, elbtypes.TargetGroupAttribute{Key: aws.String(k), Value: aws.String(c.TargetGroupAttributes[k])})
-			}
-			if _, err := w.ELB.ModifyTargetGroupAttributes(ctx, in); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return fmt.Errorf("no load balancer has the name %s", svc.Status.LoadBalancer.Ingress[0].Hostname)
-}
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 // LoadBalancerOf is the load balancer of a Service, as its status names it, or nil.
 func (w *World) LoadBalancerOf(service string) (addrs []netip.Addr, name string) {

@@ -23,6 +23,9 @@ type Spec struct {
 	// TimerHZ is CONFIG_HZ of every node; zero is an ideal clock.
 	TimerHZ int
 	CoreDNS CoreDNS
+	VPCCNI  VPCCNI
+	// EC2Throttle puts the EC2 API's calls under the account's request limits.
+	EC2Throttle bool
 	// LoadBalancerController is InTree or LBC.
 	LoadBalancerController string
 	Switches               Switches
@@ -42,7 +45,8 @@ type Cluster struct {
 
 // VPC is the network.
 type VPC struct {
-	CIDR    netip.Prefix
+	// CIDRs are the VPC's IPv4 CIDR blocks, the primary one first.
+	CIDRs   []netip.Prefix
 	Subnets []Subnet
 }
 
@@ -51,6 +55,8 @@ type Subnet struct {
 	Name, Zone string
 	CIDR       netip.Prefix
 	Public     bool
+	// Tags beside those that every subnet of a cluster has.
+	Tags map[string]string
 }
 
 // NodeGroup is a number of like nodes in one subnet.
@@ -59,6 +65,25 @@ type NodeGroup struct {
 	Size                       int
 	// Addresses of the first nodes; the others get what is free.
 	Addresses []netip.Addr
+	// MaxPods is kubelet's --max-pods. Zero means what EKS sets for the instance type: interfaces x (addresses - 1) + 2.
+	MaxPods int
+}
+
+// VPCCNI is the settings of the Amazon VPC CNI add-on.
+type VPCCNI struct {
+	// Version whose behaviour is meant, such as 1.10 or 1.16.4. Empty means the newest.
+	Version string
+	// Env of the container aws-node, over what the manifest of that version sets.
+	Env map[string]string
+	// ENIConfigs are the objects that custom networking looks up.
+	ENIConfigs []ENIConfig
+}
+
+// ENIConfig is an ENIConfig of crd.k8s.amazonaws.com/v1alpha1: where the secondary interfaces of nodes are that use it.
+type ENIConfig struct {
+	Name string
+	// Subnet by the name it has in the Spec.
+	Subnet string
 }
 
 // CoreDNS is the add-on's settings.
@@ -73,16 +98,6 @@ type Switches struct {
 	ELB   elb.Switches
 	// NoMasquerade makes kube-proxy leave out the masquerading of node port traffic.
 	NoMasquerade bool
-}
-
-// Change is something that a person does to the world at a time.
-type Change struct {
-	At time.Duration
-	// Service, as namespace/name, whose load balancer is meant.
-	Service string
-	// Attributes to set, by AWS's names: of the target groups, or of the load balancer itself.
-	TargetGroupAttributes  map[string]string
-	LoadBalancerAttributes map[string]string
 }
 
 // Load is a client that runs a command again and again in a pod.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -76,7 +77,7 @@ func New(spec Spec, observe func(*trace.Log)) (*World, error) {
 		observe(w.Log)
 	}
 	w.Trail = cloudtrail.New(w.Engine, w.Log, 0)
-	w.VPC = vpc.New(w.Engine, w.Log, spec.VPC.CIDR, vpc.Options{})
+	w.VPC = vpc.New(w.Engine, w.Log, spec.VPC.CIDRs[0], vpc.Options{})
 	subnets, err := w.subnets()
 	if err != nil {
 		return nil, err
@@ -107,6 +108,7 @@ func (w *World) subnets() (map[string]*vpc.Subnet, error) {
 		} else {
 			tags["kubernetes.io/role/internal-elb"] = "1"
 		}
+		maps.Copy(tags, s.Tags)
 		sn, err := w.VPC.AddSubnet(s.Name, s.Zone, s.CIDR, s.Public, tags)
 		if err != nil {
 			return nil, err

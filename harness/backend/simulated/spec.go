@@ -28,7 +28,7 @@ func specOf(plan *scenario.Plan, seed uint64) (sim.Spec, error) {
 		return p
 	}
 	s.Cluster = sim.Cluster{Name: w.Cluster.Name, Version: w.Cluster.Version, ServiceCIDR: prefix(w.Cluster.ServiceCIDR)}
-	s.VPC.CIDR = prefix(w.VPC.CIDR)
+	s.VPC.CIDRs = []netip.Prefix{prefix(w.VPC.CIDR)}
 	for _, sn := range w.VPC.Subnets {
 		s.VPC.Subnets = append(s.VPC.Subnets, sim.Subnet{Name: sn.Name, Zone: sn.Zone, CIDR: prefix(sn.CIDR), Public: sn.Public})
 	}
@@ -98,10 +98,10 @@ func changesOf(plan *scenario.Plan) (out []sim.Change) {
 	for _, a := range plan.Timeline {
 		c := sim.Change{At: plan.Settle + a.At}
 		if m := a.ModifyTargetGroupAttributes; m != nil {
-			c.Service, c.TargetGroupAttributes = m.Service, m.Attributes
+			c.Action = sim.ModifyLoadBalancer{Service: m.Service, TargetGroupAttributes: m.Attributes}
 		}
 		if m := a.ModifyLoadBalancerAttributes; m != nil {
-			c.Service, c.LoadBalancerAttributes = m.Service, m.Attributes
+			c.Action = sim.ModifyLoadBalancer{Service: m.Service, LoadBalancerAttributes: m.Attributes}
 		}
 		out = append(out, c)
 	}
