@@ -56,6 +56,15 @@ type SetEnv struct {
 
 func (s SetEnv) act(_ context.Context, w *World) error {
 	switch s.Kind {
+	case "DaemonSet":
+		d, err := kube.Get[*appsv1.DaemonSet](w.operator, key(s.Name))
+		if err != nil {
+			return err
+		}
+		d = d.DeepCopy()
+		s.set(&d.Spec.Template.Spec)
+		_, err = w.operator.Update(d)
+		return err
 	case "Deployment":
 		d, err := kube.Get[*appsv1.Deployment](w.operator, key(s.Name))
 		if err != nil {

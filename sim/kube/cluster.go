@@ -122,7 +122,7 @@ func kindOf(o any) string { return reflect.TypeOf(o).Elem().Name() }
 func resource(kind string) schema.GroupResource {
 	group := ""
 	switch kind {
-	case "Deployment", "ReplicaSet":
+	case "Deployment", "ReplicaSet", "DaemonSet":
 		group = "apps"
 	case "EndpointSlice":
 		group = "discovery.k8s.io"

@@ -39,6 +39,15 @@ func (c *Cluster) defaults(o Object) error {
 		if o.Spec.Replicas == nil {
 			o.Spec.Replicas = &one
 		}
+	case *appsv1.DaemonSet:
+		if o.Spec.UpdateStrategy.Type == "" {
+			o.Spec.UpdateStrategy.Type = appsv1.RollingUpdateDaemonSetStrategyType
+		}
+		if o.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType && o.Spec.UpdateStrategy.RollingUpdate == nil {
+			most := intstr.FromInt32(1)
+			o.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &most}
+		}
+		c.podDefaults(&o.Spec.Template.Spec)
 	case *corev1.Pod:
 		c.podDefaults(&o.Spec)
 		o.Status.Phase = corev1.PodPending

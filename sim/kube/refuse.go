@@ -26,6 +26,13 @@ func Refuse(o any) error {
 		if err = engine.Only(o.Spec, "Replicas", "Selector", "Template"); err == nil {
 			err = refusePod(&o.Spec.Template.Spec)
 		}
+	case *appsv1.DaemonSet:
+		if err = engine.Only(o.Spec, "Selector", "Template", "UpdateStrategy", "RevisionHistoryLimit"); err == nil {
+			err = refusePod(&o.Spec.Template.Spec)
+		}
+		if r := o.Spec.UpdateStrategy.RollingUpdate; err == nil && r != nil && r.MaxSurge != nil && r.MaxSurge.String() != "0" {
+			err = engine.NotModelled("maxSurge of a DaemonSet")
+		}
 	case *corev1.Service:
 		err = refuseService(&o.Spec)
 	default:
@@ -39,7 +46,7 @@ func Refuse(o any) error {
 
 func refusePod(s *corev1.PodSpec) error {
 	if err := engine.Only(s, "Containers", "NodeSelector", "NodeName", "Affinity", "TopologySpreadConstraints", "HostNetwork", "DNSPolicy", "RestartPolicy", "TerminationGracePeriodSeconds",
-		"ServiceAccountName", "DeprecatedServiceAccount", "AutomountServiceAccountToken", "ImagePullSecrets", "EnableServiceLinks", "SchedulerName", "SecurityContext"); err != nil {
+		"ServiceAccountName", "DeprecatedServiceAccount", "AutomountServiceAccountToken", "ImagePullSecrets", "EnableServiceLinks", "SchedulerName", "SecurityContext", "Tolerations", "PriorityClassName"); err != nil {
 		return err
 	}
 	if s.RestartPolicy != "" && s.RestartPolicy != corev1.RestartPolicyAlways {

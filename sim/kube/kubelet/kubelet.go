@@ -84,9 +84,9 @@ func New(c *kube.Cluster, pods *kube.Informer[*corev1.Pod], opts Options) *Kubel
 	return k
 }
 
-// Add puts a node under a kubelet.
-func (k *Kubelets) Add(name string, root *linux.Namespace, host *cni.Host) *Node {
-	n := &Node{Name: name, Root: root, CNI: host, client: k.cluster.As(kube.Caller{User: "system:node:" + name})}
+// Add puts a node under a kubelet. Its CNI is to be set before pods are started.
+func (k *Kubelets) Add(name string, root *linux.Namespace) *Node {
+	n := &Node{Name: name, Root: root, client: k.cluster.As(kube.Caller{User: "system:node:" + name})}
 	k.nodes[name] = n
 	return n
 }

@@ -1,9 +1,9 @@
 // Package scheduler models the default kube-scheduler: one pod at a time, nodes that fit, the best of them.
 //
 // Models: node selectors, required node affinity (matchExpressions with In, NotIn, Exists, DoesNotExist), required pod affinity and anti-affinity
-// in both directions, topologySpreadConstraints (DoNotSchedule as a filter, ScheduleAnyway as a score), the number of pods a node takes; then the fewest
+// in both directions, taints and tolerations (as filters), topologySpreadConstraints (DoNotSchedule as a filter, ScheduleAnyway as a score), the number of pods a node takes; then the fewest
 // pods, and a draw among equals.
-// Does not model: preferred affinities, taints, resource requests, volumes, preemption. A pod that asks for them ends the run with engine.ErrNotModelled.
+// Does not model: preferred affinities, PreferNoSchedule, resource requests, volumes, preemption. A pod that asks for them ends the run with engine.ErrNotModelled.
 // Source: kubernetes/kubernetes pkg/scheduler/framework/plugins.
 package scheduler
 
@@ -171,8 +171,13 @@ func (s *Scheduler) snapshot() []placed {
 
 // filter says why a pod may not go to a node, in the words of FailedScheduling; empty if it may.
 func (s *Scheduler) filter(pod *corev1.Pod, n placed, all []placed) string {
-	if n.node.Spec.Unschedulable {
+	if n.node.Spec.Unschedulable && !tolerates(pod, &corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}) {
 		return "node(s) were unschedulable"
+	}
+	for i := range n.node.Spec.Taints {
+		if t := &n.node.Spec.Taints[i]; t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerates(pod, t) {
+			return fmt.Sprintf("node(s) had taint {%s: %s}, that the pod didn't tolerate", t.Key, t.Value)
+		}
 	}
 	if limit := n.node.Status.Allocatable[corev1.ResourcePods]; int64(len(n.pods)) >= limit.Value() {
 		return "Too many pods"
@@ -219,13 +224,27 @@ func (s *Scheduler) filter(pod *corev1.Pod, n placed, all []placed) string {
 	return ""
 }
 
+// tolerates says whether a pod tolerates a taint.
+func tolerates(pod *corev1.Pod, t *corev1.Taint) bool {
+	for i := range pod.Spec.Tolerations {
+		o := &pod.Spec.Tolerations[i]
+		if (o.Effect == "" || o.Effect == t.Effect) && (o.Key == t.Key || o.Key == "" && o.Operator == corev1.TolerationOpExists) && (o.Operator == corev1.TolerationOpExists || o.Value == t.Value) {
+			return true
+		}
+	}
+	return false
+}
+
 func nodeAffinity(pod *corev1.Pod, node *corev1.Node) bool {
 	a := pod.Spec.Affinity
 	if a == nil || a.NodeAffinity == nil || a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
 		return true
 	}
 	for _, t := range a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
-		ok := true
+		ok := len(t.MatchExpressions)+len(t.MatchFields) > 0
+		for _, f := range t.MatchFields { // the one field there is
+			ok = ok && f.Key == metav1.ObjectNameField && f.Operator == corev1.NodeSelectorOpIn && slices.Contains(f.Values, node.Name)
+		}
 		for _, e := range t.MatchExpressions {
 			v, has := node.Labels[e.Key]
 			switch e.Operator {
