@@ -15,6 +15,10 @@ type Action struct {
 	ModifyTargetGroupAttributes *ModifyAttributes `yaml:"modifyTargetGroupAttributes,omitempty"`
 	// elasticloadbalancing:ModifyLoadBalancerAttributes on the load balancer of a Service.
 	ModifyLoadBalancerAttributes *ModifyAttributes `yaml:"modifyLoadBalancerAttributes,omitempty"`
+	// kubectl set env: the environment of a workload's containers.
+	SetEnv *SetEnv `yaml:"setEnv,omitempty"`
+	// kubectl scale: the number of pods of a Deployment.
+	Scale *Scale `yaml:"scale,omitempty"`
 
 	File string `yaml:"-"`
 	Line int    `yaml:"-"`
@@ -26,6 +30,24 @@ type ModifyAttributes struct {
 	Service string `yaml:"service"`
 	// Values by AWS's own attribute names.
 	Attributes map[string]string `yaml:"attributes"`
+}
+
+// SetEnv is kubectl set env.
+type SetEnv struct {
+	// DaemonSet or Deployment, as Kind/namespace/name. DaemonSet/kube-system/aws-node is the VPC CNI's.
+	Target string `yaml:"target"`
+	// Variables to set.
+	Env []EnvVar `yaml:"env,omitempty"`
+	// Names of variables to remove.
+	Remove []string `yaml:"remove,omitempty"`
+}
+
+// Scale is kubectl scale.
+type Scale struct {
+	// The Deployment, as namespace/name.
+	Deployment string `yaml:"deployment"`
+	// How many pods there are to be.
+	Replicas int `yaml:"replicas" min:"0"`
 }
 
 // Verb is the name of the verb that is set, as scenario.yaml writes it; empty for none.

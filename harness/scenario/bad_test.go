@@ -117,7 +117,7 @@ func TestBadScenarios(t *testing.T) {
 			`scenario.yaml:1: apiVersion: want "ekslab/v1alpha1", have "ekslab/v1"; did you mean "ekslab/v1alpha1"?`,
 			`scenario.yaml:2: kind: want "Scenario", have "Scene"`}},
 		{"no such verb", "modifyTargetGroupAttributes:", "modifyTargetGroupAttribute:", []string{
-			`scenario.yaml:54: timeline[0] has no verb; one of modifyTargetGroupAttributes, modifyLoadBalancerAttributes is needed`,
+			`scenario.yaml:54: timeline[0] has no verb; one of modifyTargetGroupAttributes, modifyLoadBalancerAttributes, setEnv, scale is needed`,
 			`scenario.yaml:56: unknown field "modifyTargetGroupAttribute" in timeline[0]; did you mean "modifyTargetGroupAttributes"?`}},
 		{"two verbs", "    when: params.preserve != null\n", "    modifyLoadBalancerAttributes: {service: web/web, attributes: {}}\n", []string{
 			`scenario.yaml:54: timeline[0] has modifyTargetGroupAttributes and modifyLoadBalancerAttributes; one verb is needed, so write one item for each`}},
@@ -164,7 +164,7 @@ func TestBadScenarios(t *testing.T) {
 
 		// Parameters.
 		{"type", "zone: {type: int", "zone: {type: integer", []string{
-			`scenario.yaml:13: parameters.zone.type: want one of int, number, bool, string, enum, duration, list, range, have "integer"; did you mean "int"?`,
+			`scenario.yaml:13: parameters.zone.type: want one of int, number, bool, string, enum, duration, list, range, schedule, have "integer"; did you mean "int"?`,
 		}},
 		{"default out of bounds", "zone: {type: int, default: 1", "zone: {type: int, default: 7", []string{
 			`scenario.yaml:13: parameters.zone: default: want a whole number from 1 to 3, have 7`}},

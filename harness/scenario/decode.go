@@ -286,7 +286,7 @@ func (d *decoder) decodeList(n *node, into reflect.Value, path string) {
 			continue
 		}
 		if d.form && d.strictFields() {
-			item = item.without("when")
+			item = item.without("when").without("forEach")
 		}
 		d.decode(item, list.Index(i), p)
 	}

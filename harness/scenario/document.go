@@ -70,7 +70,7 @@ type sourceDoc struct {
 
 type parameterDoc struct {
 	// Type of the value.
-	Type label `yaml:"type" enum:"int,number,bool,string,enum,duration,list,range"`
+	Type label `yaml:"type" enum:"int,number,bool,string,enum,duration,list,range,schedule"`
 	// Type and bounds of the items of a list or range.
 	Items *parameterItems `yaml:"items,omitempty"`
 	// Values of an enum.
@@ -114,6 +114,8 @@ type ruleDoc struct {
 type patchDoc struct {
 	// Object of the manifests, as Kind/namespace/name, or Kind/name where the kind has no namespace.
 	Target label `yaml:"target"`
+	// CEL over params and let, a list; the object is there once for each item, and ${each} is the item in "when" and "patch".
+	ForEach expression `yaml:"forEach,omitempty"`
 	// CEL over params and let; the patch is left out when it is false.
 	When expression `yaml:"when,omitempty"`
 	// JSON merge patch: null removes a field, a list replaces the whole list.

@@ -100,8 +100,9 @@ func (s schemas) of(t reflect.Type, template bool, tag reflect.StructTag) object
 		items := s.of(t.Elem(), template, "")
 		if p, ok := items["properties"].(object); ok && template {
 			p["when"] = object{"type": []any{"string", "boolean"}, "description": "CEL over params and let; the item is left out when it is false."}
+			p["forEach"] = object{"type": "string", "description": "CEL over params and let, a list; the item is there once for each of its items, and each is that item."}
 		}
-		return object{"type": "array", "items": items}
+		return scalar(object{"type": "array", "items": items})
 	case reflect.Map:
 		return object{"type": "object", "additionalProperties": s.of(t.Elem(), template, "")}
 	case reflect.Struct:
