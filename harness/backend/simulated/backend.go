@@ -81,6 +81,36 @@ func (b *Backend) build(plan *scenario.Plan, seed uint64, attach func(*trace.Log
 	return w, nil
 }
 
+// end is when a world without load ends: when it has settled, and where the timeline changes it afterwards, when it has had as long again since the
+// last change.
+func end(plan *scenario.Plan) time.Duration {
+	if len(plan.Timeline) == 0 {
+		return plan.Settle
+	}
+	last := time.Duration(0)
+	for _, a := range plan.Timeline {
+		last = max(last, a.At)
+	}
+	return plan.Settle + last + plan.Settle
+}
+
+// finish runs a world to its end: that of its loads, or without load that of its settling.
+func finish(ctx context.Context, w *sim.World, plan *scenario.Plan, interrupted func() bool) error {
+	if len(plan.Load) == 0 {
+		return w.Engine.Run(end(plan), interrupted)
+	}
+	if err := w.Engine.Run(plan.Settle, interrupted); err != nil {
+		return err
+	}
+	if err := w.Engine.RunWhile(func() bool { return !w.Done() }, interrupted); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return w.Engine.Run(w.Engine.Now()+linger, interrupted) // the last connections close
+}
+
 // Run drives a plan to its end, or to ctx's.
 func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Options) (*observe.Recording, error) {
 	var views []io.Closer
@@ -101,22 +131,18 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 		b.watch(watching)
 	}
 	interrupted := func() bool {
-		if opts.Progress != nil && len(w.Loads) > 0 {
+		switch {
+		case opts.Progress == nil:
+		case len(w.Loads) > 0:
 			l := w.Loads[0]
 			opts.Progress(l.Ended, l.Count, "calls")
+		default:
+			opts.Progress(int(w.Engine.Now()/time.Second), int(end(plan)/time.Second), "virtual seconds")
 		}
 		return ctx.Err() != nil
 	}
-	if err := w.Engine.Run(plan.Settle, interrupted); err != nil {
+	if err := finish(ctx, w, plan, interrupted); err != nil {
 		return nil, err
-	}
-	if err := w.Engine.RunWhile(func() bool { return !w.Done() }, interrupted); err != nil {
-		return nil, err
-	}
-	if ctx.Err() == nil { // the last connections close
-		if err := w.Engine.Run(w.Engine.Now()+linger, interrupted); err != nil {
-			return nil, err
-		}
 	}
 	rec := &observe.Recording{}
 	for _, o := range watching {

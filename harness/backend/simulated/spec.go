@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
@@ -29,11 +30,16 @@ func specOf(plan *scenario.Plan, seed uint64) (sim.Spec, error) {
 	}
 	s.Cluster = sim.Cluster{Name: w.Cluster.Name, Version: w.Cluster.Version, ServiceCIDR: prefix(w.Cluster.ServiceCIDR)}
 	s.VPC.CIDRs = []netip.Prefix{prefix(w.VPC.CIDR)}
+	for _, c := range w.VPC.SecondaryCIDRs {
+		s.VPC.CIDRs = append(s.VPC.CIDRs, prefix(c))
+	}
+	s.EC2Throttle = w.EC2Throttle
+	s.VPCCNI = vpcCNI(&w.AddOns.VPCCNI)
 	for _, sn := range w.VPC.Subnets {
 		s.VPC.Subnets = append(s.VPC.Subnets, sim.Subnet{Name: sn.Name, Zone: sn.Zone, CIDR: prefix(sn.CIDR), Public: sn.Public})
 	}
 	for _, g := range w.NodeGroups {
-		ng := sim.NodeGroup{Name: g.Name, Subnet: g.Subnet, InstanceType: g.InstanceType, Size: g.Size}
+		ng := sim.NodeGroup{Name: g.Name, Subnet: g.Subnet, InstanceType: g.InstanceType, Size: g.Size, MaxPods: g.MaxPods}
 		for _, a := range g.Addresses {
 			addr, bad := netip.ParseAddr(a)
 			if bad != nil && err == nil {
@@ -48,6 +54,22 @@ func specOf(plan *scenario.Plan, seed uint64) (sim.Spec, error) {
 	}
 	s.Sysctls, err = sysctls(w.Kernel.Sysctls)
 	return s, err
+}
+
+func vpcCNI(c *scenario.VPCCNI) sim.VPCCNI {
+	out := sim.VPCCNI{Version: c.Version, Env: envOf(c.Env)}
+	for _, e := range c.ENIConfigs {
+		out.ENIConfigs = append(out.ENIConfigs, sim.ENIConfig{Name: e.Name, Subnet: e.Subnet})
+	}
+	return out
+}
+
+func envOf(vars []scenario.EnvVar) map[string]string {
+	env := map[string]string{}
+	for _, v := range vars {
+		env[v.Name] = v.Value
+	}
+	return env
 }
 
 // sysctls reads settings by their names; what is not named is as in current Linux.
@@ -102,6 +124,13 @@ func changesOf(plan *scenario.Plan) (out []sim.Change) {
 		}
 		if m := a.ModifyLoadBalancerAttributes; m != nil {
 			c.Action = sim.ModifyLoadBalancer{Service: m.Service, LoadBalancerAttributes: m.Attributes}
+		}
+		if m := a.SetEnv; m != nil {
+			kind, name, _ := strings.Cut(m.Target, "/")
+			c.Action = sim.SetEnv{Kind: kind, Name: name, Env: envOf(m.Env), Remove: m.Remove}
+		}
+		if m := a.Scale; m != nil {
+			c.Action = sim.Scale{Deployment: m.Deployment, Replicas: m.Replicas}
 		}
 		out = append(out, c)
 	}

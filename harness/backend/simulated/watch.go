@@ -15,7 +15,8 @@ type watcher interface {
 // watchers by the family of observations that they make. Each is given a world that has everything scheduled in it and has not run yet.
 // Record is whether evidence is wanted, too.
 var watchers = map[observe.Family]func(w *sim.World, plan *scenario.Plan, record bool) watcher{
-	observe.OfFlows: watchFlows,
+	observe.OfFlows:     watchFlows,
+	observe.OfAddresses: watchAddresses,
 }
 
 // watching attaches the watchers that a plan's observations need.
