@@ -7,13 +7,16 @@ BIN     ?= ekslab
 LDFLAGS ?= -s -w
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: scenario test bench golden lint fuzz build cross clean help
+.PHONY: scenario test oracle bench golden lint fuzz build cross clean help
 
 scenario: build          ## run all scenarios, or one with S=slug; more flags in ARGS
 	./$(BIN) run $(S) $(ARGS)
 
 test:                    ## all tests
 	$(GO) test ./...
+
+oracle:                  ## the VPC CNI's data store against that of the real plugin, a module of its own (Linux; fetches its dependencies)
+	cd sim/cni/ipamd/oracle && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 bench:                   ## benchmarks of the engine, the packet path, the control plane and whole scenarios
 	$(GO) test -run '^$$' -bench . -benchmem ./...
