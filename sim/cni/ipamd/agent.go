@@ -121,6 +121,8 @@ type Agent struct {
 	empty       bool
 	freed       map[netip.Prefix]time.Duration // until when an address that was given back is not believed to be there
 
+	verdict verdict
+
 	serving, stopped, terminating bool
 }
 
@@ -279,6 +281,7 @@ func (a *run) start() error {
 
 // fillAtStart fills the pool before the daemon answers.
 func (a *run) fillAtStart() error {
+	a.judges(a.store.Stats())
 	if !a.version.GrowsAtStart {
 		increased, err := a.tryAssign()
 		switch {
@@ -359,6 +362,7 @@ func (a *run) loop() {
 // updatePool is one round: more, or less, and then perhaps an interface less. Source: pkg/ipamd/ipamd.go, updateIPPoolIfRequired.
 func (a *run) updatePool() {
 	st := a.store.Stats()
+	a.judges(st)
 	declined := false
 	switch {
 	case tooLow(&a.version, &a.set, a.limits, st):

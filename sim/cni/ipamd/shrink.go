@@ -50,6 +50,7 @@ func (a *run) tryFreeENI() {
 	if e == nil || a.cordoned() {
 		return
 	}
+	a.frees(e, a.store.Stats())
 	_ = a.store.RemoveENI(e.ID, false)
 	a.changed()
 	if err := a.freeENI(e.ID); err != nil {
