@@ -3,6 +3,7 @@ package observe
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -78,21 +79,25 @@ func (x *Addresses) Summarize() (obs map[string]any, missing map[string]string) 
 
 func (x *Addresses) summarizeNodes(obs map[string]any) {
 	n := len(x.Nodes)
-	addresses, enis, secondary, prefixes := make([]any, n), make([]any, n), make([]any, n), make([]any, n)
+	addresses, enis, secondary, prefixes, byInterface := make([]any, n), make([]any, n), make([]any, n), make([]any, n), make([]any, n)
 	used := map[string]int{}
 	held, forPods := 0, 0
 	for i, node := range x.Nodes {
 		all, pool, pfx := 0, 0, 0
+		var each []string
 		for _, e := range node.Interfaces {
 			all += 1 + e.held()
 			pool += e.held()
 			pfx += e.Prefixes
+			each = append(each, strconv.Itoa(e.held()))
 			used[e.Subnet] += 1 + e.held()
 		}
 		addresses[i], enis[i], secondary[i], prefixes[i] = float64(all), float64(len(node.Interfaces)), float64(pool), float64(pfx)
+		byInterface[i] = strings.Join(each, "+")
 		held, forPods = held+all, forPods+pool
 	}
 	obs["addressesPerNode"], obs["enisPerNode"], obs["secondaryPerNode"], obs["prefixesPerNode"] = addresses, enis, secondary, prefixes
+	obs["secondaryByInterface"] = byInterface
 	obs["addressesHeld"], obs["secondaryHeld"] = float64(held), float64(forPods)
 	available, byNodes, forPodsOnly := []any{}, []any{}, []any{}
 	for _, s := range x.Subnets {

@@ -22,6 +22,8 @@ import (
 type addressWatcher struct {
 	w    *sim.World
 	plan *scenario.Plan
+	// done is told what was gathered; it may be nil.
+	done func(*observe.Addresses)
 }
 
 func watchAddresses(w *sim.World, plan *scenario.Plan, _ bool) watcher {
@@ -30,6 +32,9 @@ func watchAddresses(w *sim.World, plan *scenario.Plan, _ bool) watcher {
 
 func (o *addressWatcher) observed(rec *observe.Recording) {
 	x := o.gather()
+	if o.done != nil {
+		o.done(x)
+	}
 	rec.Add(x.Summarize())
 	rec.Setup = append(rec.Setup, o.setup()...)
 }
