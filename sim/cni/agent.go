@@ -96,3 +96,6 @@ func (h *Host) port(id vpc.InterfaceID) *port {
 	}
 	return nil
 }
+
+// Pods is how many pods of the host have an address.
+func (h *Host) Pods() int { return len(h.pods) }

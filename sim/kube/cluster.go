@@ -39,7 +39,8 @@ func (k Key) String() string {
 // KeyOf is the key of an object.
 func KeyOf(o metav1.Object) Key { return Key{o.GetNamespace(), o.GetName()} }
 
-func (k Key) compare(o Key) int {
+// Compare orders keys by namespace, then by name.
+func (k Key) Compare(o Key) int {
 	if k.Namespace != o.Namespace {
 		if k.Namespace < o.Namespace {
 			return -1
@@ -398,7 +399,7 @@ func List[T Object](cl *Client) []T {
 	for _, o := range k.objects {
 		out = append(out, o.(T))
 	}
-	slices.SortFunc(out, func(a, b T) int { return KeyOf(a).compare(KeyOf(b)) })
+	slices.SortFunc(out, func(a, b T) int { return KeyOf(a).Compare(KeyOf(b)) })
 	return out
 }
 
