@@ -180,7 +180,7 @@ func Start(e *engine.Engine, log *trace.Log, opts Options) (*Agent, error) {
 	a.store = NewStore(e.Now, a.random, set.PrefixDelegation, set.IPCooldown)
 	a.goes("ipamd", func(r *run) {
 		if set.LeakCleanup {
-			a.goes("ipamd: leaked interfaces", (*run).leaks)
+			a.leaks(0)
 		}
 		if err := r.start(); err != nil {
 			a.exit(err)
@@ -191,7 +191,7 @@ func Start(e *engine.Engine, log *trace.Log, opts Options) (*Agent, error) {
 		if opts.Serving != nil {
 			opts.Serving()
 		}
-		r.loop()
+		a.later(turn{a, true})
 	})
 	return a, nil
 }
@@ -233,13 +233,19 @@ func (a *Agent) changed() {
 	}
 }
 
-// leaks looks for leaked interfaces again and again.
-func (a *run) leaks() {
-	for {
-		a.sleep(time.Duration(a.random.IntN(int(leakDelay/time.Second))) * time.Second)
-		a.cleanUpLeaked()
-		a.sleep(leakInterval)
-	}
+// leaks looks for leaked interfaces after a while, and then again and again.
+func (a *Agent) leaks(after time.Duration) {
+	after += time.Duration(a.random.IntN(int(leakDelay/time.Second))) * time.Second
+	a.engine.After(after, "ipamd: leaked interfaces", engine.Func(func() {
+		if a.stopped {
+			return
+		}
+		a.engine.SetCause(0)
+		a.goes("ipamd: leaked interfaces", func(r *run) {
+			r.cleanUpLeaked()
+			a.leaks(leakInterval)
+		})
+	}))
 }
 
 // start is what happens before the daemon answers. Source: pkg/ipamd/ipamd.go, New and nodeInit.
@@ -347,16 +353,55 @@ func (a *run) unassignUnused(e *ENI, which func(*CIDR) bool) {
 	}
 }
 
-// loop is the daemon's life. Source: pkg/ipamd/ipamd.go, StartNodeIPPoolManager.
-func (a *run) loop() {
-	for {
-		a.sleep(ipPoolMonitorInterval / 2)
-		a.engine.SetCause(0)
-		a.updatePool()
-		a.sleep(ipPoolMonitorInterval / 2)
-		a.engine.SetCause(0)
-		a.reconcile()
+// turn is the next half of the daemon's loop: the pool is looked at, or the metadata. A process runs it only if there is something to do.
+// Source: pkg/ipamd/ipamd.go, StartNodeIPPoolManager.
+type turn struct {
+	a    *Agent
+	pool bool
+}
+
+func (a *Agent) later(t turn) { a.engine.After(ipPoolMonitorInterval/2, "ipamd: loop", t) }
+
+// Fire takes the turn. The engine calls it.
+func (t turn) Fire() {
+	a := t.a
+	if a.stopped {
+		return
 	}
+	a.engine.SetCause(0)
+	next := turn{a, !t.pool}
+	switch {
+	case t.pool && a.idle() || !t.pool && a.reconciled():
+		a.later(next)
+	case t.pool:
+		a.goes("ipamd", func(r *run) { r.updatePool(); a.later(next) })
+	default:
+		a.goes("ipamd", func(r *run) { r.reconcile(); a.later(next) })
+	}
+}
+
+// idle says whether a look at the pool would lead to nothing, and there is nothing new to say about it.
+func (a *Agent) idle() bool {
+	st := a.store.Stats()
+	if !a.verdict.said || st != a.verdict.st {
+		return false
+	}
+	switch {
+	case tooLow(&a.version, &a.set, a.limits, st):
+		if a.pausing() != a.verdict.paused || !a.pausing() && (a.room() || a.store.hasSlot(a.limits.slots, a.set.CustomNetworking)) {
+			return false
+		}
+	case tooHigh(&a.set, st):
+		if !a.declined || a.engine.Now()-a.lastDecline > decreaseIPPoolInterval {
+			return false
+		}
+	}
+	return !extraENI(&a.set, a.limits, st, a.store.hasFreeableENI) || a.terminating || !a.store.hasDeletable(&a.set)
+}
+
+// pausing says whether the pool does not grow since the subnet had nothing left a while ago.
+func (a *Agent) pausing() bool {
+	return a.empty && a.engine.Now()-a.lastEmpty <= insufficientCIDRErrorCooldown
 }
 
 // updatePool is one round: more, or less, and then perhaps an interface less. Source: pkg/ipamd/ipamd.go, updateIPPoolIfRequired.

@@ -21,7 +21,7 @@ func (a *run) acts() { a.acted, a.lastAction = true, a.engine.Now() }
 
 // increase gets more: for an interface that is there, else by a new one. Source: pkg/ipamd/ipamd.go, increaseDatastorePool.
 func (a *run) increase() error {
-	if a.terminating || a.cordoned() || a.empty && a.engine.Now()-a.lastEmpty <= insufficientCIDRErrorCooldown {
+	if a.terminating || a.cordoned() || a.pausing() {
 		return nil
 	}
 	st := a.store.Stats()
@@ -52,7 +52,7 @@ func (a *run) increase() error {
 }
 
 // room says whether the node may have another interface.
-func (a *run) room() bool {
+func (a *Agent) room() bool {
 	excluded := 0
 	for _, e := range a.store.enis.list() {
 		if e != nil && e.Excluded {

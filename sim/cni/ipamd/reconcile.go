@@ -11,7 +11,7 @@ import (
 // reconcile compares the store with the instance metadata, when nothing was done for a minute. Source: pkg/ipamd/ipamd.go, nodeIPPoolReconcile.
 func (a *run) reconcile() {
 	began := a.engine.Now()
-	if a.acted && began-a.lastAction <= nodeIPPoolReconcileInterval {
+	if a.reconciled() {
 		return
 	}
 	attached := a.attachedENIs()
@@ -54,6 +54,11 @@ func (a *run) reconcile() {
 	if !a.version.PausesWithoutFreeAddresses { // v1.10 counts from the beginning
 		a.lastAction = began
 	}
+}
+
+// reconciled says whether something was done within the last minute, so that there is nothing to compare.
+func (a *Agent) reconciled() bool {
+	return a.acted && a.engine.Now()-a.lastAction <= nodeIPPoolReconcileInterval
 }
 
 // reconcileAddresses makes the store have the single addresses that the metadata shows. If they disagree, EC2 is asked.

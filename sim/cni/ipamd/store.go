@@ -450,6 +450,16 @@ func (s *Store) NeedENI(limit int, skipPrimary bool) (out []*ENI) {
 	return out
 }
 
+// hasSlot says whether an interface may have more addresses or prefixes.
+func (s *Store) hasSlot(limit int, skipPrimary bool) bool {
+	for _, e := range s.enis.list() {
+		if e != nil && !(skipPrimary && e.IsPrimary) && !e.Excluded && e.cidrs.n < limit {
+			return true
+		}
+	}
+	return false
+}
+
 // walkENIs lists the interfaces in the order of a walk.
 func (s *Store) walkENIs() (out []*ENI) {
 	s.enis.walk(s.random, func(e *ENI) bool { out = append(out, e); return true })
@@ -475,22 +485,33 @@ func (s *Store) Deletable(set *Settings) *ENI {
 	}
 	var found *ENI
 	s.enis.walk(s.random, func(e *ENI) bool {
-		if e.IsPrimary || s.now()-e.created < minENILifeTime || s.hasCooling(e) || e.pods() > 0 {
-			return true
+		if s.deletable(e, set) {
+			found = e
 		}
-		if set.WarmIPTarget != 0 && s.others(e, func(c *CIDR) int { return c.Size() - c.assigned }) < s.rounded(set.WarmIPTarget) {
-			return true
-		}
-		if set.MinimumIPTarget != 0 && s.others(e, (*CIDR).Size) < s.rounded(set.MinimumIPTarget) {
-			return true
-		}
-		if s.prefixes && set.WarmPrefixTarget != 0 && s.otherFreePrefixes(e) < set.WarmPrefixTarget {
-			return true
-		}
-		found = e
-		return false
+		return found == nil
 	})
 	return found
+}
+
+// hasDeletable says whether Deletable would find an interface.
+func (s *Store) hasDeletable(set *Settings) bool {
+	for _, e := range s.enis.list() {
+		if e != nil && s.deletable(e, set) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Store) deletable(e *ENI, set *Settings) bool {
+	switch {
+	case e.IsPrimary || s.now()-e.created < minENILifeTime || e.pods() > 0 || s.hasCooling(e),
+		set.WarmIPTarget != 0 && s.others(e, func(c *CIDR) int { return c.Size() - c.assigned }) < s.rounded(set.WarmIPTarget),
+		set.MinimumIPTarget != 0 && s.others(e, (*CIDR).Size) < s.rounded(set.MinimumIPTarget),
+		s.prefixes && set.WarmPrefixTarget != 0 && s.otherFreePrefixes(e) < set.WarmPrefixTarget:
+		return false
+	}
+	return true
 }
 
 func (s *Store) hasCooling(e *ENI) bool {

@@ -21,18 +21,27 @@ const (
 type verdict struct {
 	what, text string
 	record     trace.ID
+	// st and paused are what it was about.
+	st     Stats
+	paused bool
+	said   bool
 }
 
 // judges says what the numbers come to, where that is new, and makes it the cause of what is done about it.
 func (a *run) judges(st Stats) {
+	if a.verdict.said && a.verdict.st == st && a.verdict.paused == a.pausing() {
+		a.engine.SetCause(a.verdict.record)
+		return
+	}
 	what, text := judgement(&a.version, &a.set, a.limits, st)
-	if what == TooLow && a.empty && a.engine.Now()-a.lastEmpty <= insufficientCIDRErrorCooldown {
+	if what == TooLow && a.pausing() {
 		what, text = Paused, text+fmt.Sprintf("; asks for nothing for %v after it was told that the subnet has no more", insufficientCIDRErrorCooldown)
 	}
 	if what != a.verdict.what || text != a.verdict.text {
-		a.verdict = verdict{what: what, text: text}
+		a.verdict.what, a.verdict.text = what, text
 		a.verdict.record = a.log.Emit(trace.Record{Kind: trace.Config, Actor: a.label, What: a.log.Name(what), Text: text})
 	}
+	a.verdict.st, a.verdict.paused, a.verdict.said = st, a.pausing(), true
 	a.engine.SetCause(a.verdict.record)
 }
 
