@@ -126,8 +126,12 @@ func resource(kind string) schema.GroupResource {
 		group = "apps"
 	case "EndpointSlice":
 		group = "discovery.k8s.io"
+	case "Ingress", "IngressClass":
+		group = "networking.k8s.io"
+	case "TargetGroupBinding":
+		group = "elbv2.k8s.aws"
 	}
-	plural := map[string]string{"EndpointSlice": "endpointslices"}[kind]
+	plural := map[string]string{"EndpointSlice": "endpointslices", "Ingress": "ingresses", "IngressClass": "ingressclasses"}[kind]
 	if plural == "" {
 		plural = lower(kind) + "s"
 	}
@@ -145,7 +149,9 @@ func lower(s string) string {
 }
 
 // namespaced says whether objects of a kind are in namespaces.
-func namespaced(kind string) bool { return kind != "Namespace" && kind != "Node" }
+func namespaced(kind string) bool {
+	return kind != "Namespace" && kind != "Node" && kind != "IngressClass"
+}
 
 // Now is the current time as objects write it.
 func (c *Cluster) Now() metav1.Time { return metav1.NewTime(engine.Epoch.Add(c.engine.Now())) }
