@@ -1,7 +1,6 @@
 package vpc
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -16,9 +15,6 @@ import (
 // Source: Amazon VPC User Guide, "Enable internet access for a VPC using an internet gateway".
 type Internet struct {
 	vpc       *VPC
-	label     trace.Name
-	outward   trace.Name
-	inward    trace.Name
 	delay     func() time.Duration
 	addresses uint32
 	byPublic  map[netip.Addr]*Interface
@@ -46,8 +42,7 @@ const DropNoPublicAddress = "VPC_IGW_NO_PUBLIC_ADDRESS"
 // Internet is the way out of the VPC. It is made at the first call.
 func (v *VPC) Internet() *Internet {
 	if v.internet == nil {
-		v.internet = &Internet{vpc: v, label: v.log.Name("internet-gateway"), outward: v.log.Name("source becomes the public address"), inward: v.log.Name("destination becomes the private address"),
-			byPublic: map[netip.Addr]*Interface{}, hosts: map[netip.Addr]*Host{}, delay: func() time.Duration { return time.Millisecond }}
+		v.internet = &Internet{vpc: v, byPublic: map[netip.Addr]*Interface{}, hosts: map[netip.Addr]*Host{}, delay: func() time.Duration { return time.Millisecond }}
 	}
 	return v.internet
 }
@@ -108,7 +103,7 @@ func (h *Host) Transmit(_ *linux.Device, p *packet.Packet) {
 	n.after(&h.out, func() {
 		before := p.Tuple()
 		p.Dst = to.Primary()
-		v.log.Emit(trace.Record{Kind: trace.NAT, Actor: n.label, What: n.inward, Before: before, Packet: p})
+		v.log.Emit(trace.Record{Kind: trace.NAT, Actor: v.log.Name("internet-gateway"), What: v.log.Name("destination becomes the private address"), Before: before, Packet: p})
 		to.arrive(p)
 	})
 }
@@ -130,7 +125,7 @@ func (n *Internet) leave(from *Interface, p *packet.Packet) bool {
 	}
 	before := p.Tuple()
 	p.Src = owner.Public
-	v.log.Emit(trace.Record{Kind: trace.NAT, Actor: n.label, What: n.outward, Before: before, Packet: p})
+	v.log.Emit(trace.Record{Kind: trace.NAT, Actor: v.log.Name("internet-gateway"), What: v.log.Name("source becomes the public address"), Before: before, Packet: p})
 	n.after(&h.in, func() { h.device.Receive(p) })
 	return true
 }
@@ -149,6 +144,3 @@ func (eni *Interface) arrive(p *packet.Packet) {
 		eni.port.Receive(p)
 	}
 }
-
-// String is for people.
-func (h *Host) String() string { return fmt.Sprintf("%v on the internet", h.Addr) }
