@@ -198,7 +198,7 @@ func (w *World) node(g *NodeGroup, ordinal int, sn *vpc.Subnet, a netip.Addr, gr
 	n := &Node{Name: in.PrivateDNSName, Instance: in, Root: kernel.NewNamespace(host)}
 	n.CNI = cni.New(n.Root, in.Interfaces[0], cni.Options{InstanceID: in.ID, MaxInterfaces: in.Limits.Interfaces, AddressesPerInterface: in.Limits.Addresses, VPC: w.VPC, EC2: w.EC2})
 	w.Nodes = append(w.Nodes, n)
-	w.Kubelets.Add(n.Name, n.Root, n.CNI)
+	w.Kubelets.Add(n.Name, n.Root).CNI = n.CNI
 	w.proxies.Add(n.Name, n.Root)
 	_, err = w.Kube.As(kube.Caller{User: "system:node:" + n.Name, UserAgent: "kubelet"}).Create(&corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: map[string]string{

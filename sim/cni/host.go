@@ -60,6 +60,8 @@ type Host struct {
 	opts  Options
 	ports []*port
 	ctx   context.Context
+	// released are the addresses that pods gave back, the oldest first.
+	released []released
 }
 
 // port is one network interface of the host.
@@ -126,6 +128,9 @@ func VethName(namespace, pod string) string {
 
 // Add gives a pod its network: a namespace with an address of the VPC. It calls EC2, on the process p.
 func (h *Host) Add(p *engine.Process, namespace, pod string) (*linux.Namespace, netip.Addr, error) {
+	if r, ok := h.cooled(); ok {
+		return h.setup(r.port, r.addr, namespace, pod), r.addr, nil
+	}
 	ctx := engine.WithProcess(h.ctx, p)
 	pt, err := h.room(ctx)
 	if err != nil {
@@ -140,6 +145,11 @@ func (h *Host) Add(p *engine.Process, namespace, pod string) (*linux.Namespace, 
 		return nil, netip.Addr{}, err
 	}
 	pt.pods++
+	return h.setup(pt, a, namespace, pod), a, nil
+}
+
+// setup gives a pod its namespace, with an address of one of the host's interfaces.
+func (h *Host) setup(pt *port, a netip.Addr, namespace, pod string) *linux.Namespace {
 	ns := h.root.Kernel().NewNamespace(namespace + "/" + pod)
 	inside := ns.AddDevice("eth0", vpc.MTUBytes)
 	outside := h.root.AddDevice(VethName(namespace, pod), vpc.MTUBytes)
@@ -155,7 +165,7 @@ func (h *Host) Add(p *engine.Process, namespace, pod string) (*linux.Namespace, 
 	if pt.table != route.Main {
 		h.root.AddRule(route.Rule{Priority: priorityFromPod, From: host, Table: pt.table})
 	}
-	return ns, a, nil
+	return ns
 }
 
 // room is a network interface with a free address, a new one if all are full.
