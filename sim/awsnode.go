@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +11,6 @@ import (
 	"github.com/ekslab/ekslab/sim/cni"
 	"github.com/ekslab/ekslab/sim/cni/ipamd"
 	"github.com/ekslab/ekslab/sim/ec2"
-	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/iam"
 	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/kube/kubelet"
@@ -45,77 +43,52 @@ func (w *World) nodeAgents() {
 	for _, k := range sortedKeys(vars) {
 		env = append(env, corev1.EnvVar{Name: k, Value: vars[k]})
 	}
-	w.must(addOn.Create(set("aws-node", corev1.PodSpec{TerminationGracePeriodSeconds: &ten, Containers: []corev1.Container{{Name: "aws-node", Image: awsNodeImage + ":" + w.cniVersion.Name, Env: env}}})))
+	w.must(addOn.Create(set("aws-node", corev1.PodSpec{TerminationGracePeriodSeconds: &ten, Containers: []corev1.Container{{Name: "aws-node", Image: awsNodeImage + ":" + w.cniVersion.Name, Env: env, LivenessProbe: probe(60), ReadinessProbe: probe(1)}}})))
 	w.must(addOn.Create(set("kube-proxy", corev1.PodSpec{Containers: []corev1.Container{{Name: "kube-proxy", Image: kubeProxyImage + ":v" + w.spec.Cluster.Version}}})))
 }
 
-// The liveness probe of aws-node, by which a container is restarted whose daemon has ended, and what a restart waits.
-// Sources: aws/amazon-vpc-cni-k8s config/master/aws-k8s-cni.yaml (initialDelaySeconds; period and threshold are Kubernetes' defaults);
-// kubernetes/kubernetes pkg/kubelet/kubelet.go (MaxContainerBackOff, backOffPeriod).
-const (
-	livenessDelay     = 60 * time.Second
-	livenessPeriod    = 10 * time.Second
-	livenessThreshold = 3
-	restartBackoff    = 10 * time.Second
-	maxRestartBackoff = 300 * time.Second
-)
+// healthProbe is the command of aws-node's probes. Its arguments differ by version, and do not matter here.
+const healthProbe = "/app/grpc-health-probe"
 
-// awsNode is the container aws-node of one pod: it runs the daemon, and is restarted when that has ended.
-type awsNode struct {
-	world    *World
-	host     *cni.Host
-	env      map[string]string
-	pod      kube.Key
-	began    time.Duration
-	restarts int
-	gone     bool
+// probe is a probe of aws-node; what the manifest leaves out is Kubernetes' default.
+func probe(initialDelay int32) *corev1.Probe {
+	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{healthProbe}}}, InitialDelaySeconds: initialDelay, TimeoutSeconds: 10, PeriodSeconds: 10, SuccessThreshold: 1, FailureThreshold: 3}
 }
 
-// awsNode is the program of aws-node's image.
+// awsNode is the program of aws-node's image: it runs the daemon. A daemon that does not start ends the container only in a version whose entry point waits
+// for it; else the liveness probe has it restarted. A shell as the first process ignores SIGTERM, a program in Go ends.
 func (w *World) awsNode(x workload.Container) error {
 	n := w.byName[x.Pod.Spec.NodeName]
 	if n == nil {
 		return fmt.Errorf("aws-node on an unknown node %q", x.Pod.Spec.NodeName)
 	}
-	c := &awsNode{world: w, host: n.CNI, env: map[string]string{}, pod: kube.KeyOf(x.Pod)}
+	env := map[string]string{}
 	for _, v := range x.Spec.Env {
-		c.env[v.Name] = v.Value
+		env[v.Name] = v.Value
 	}
-	n.awsNode = c
-	return c.start()
-}
-
-func (c *awsNode) start() error {
-	c.began = c.world.Engine.Now()
-	return c.host.StartAgent(c.world.cniVersion, c.env, c.exited)
-}
-
-// exited has the container restarted: at once when it ends with the daemon, else when the liveness probe has failed often enough; and not before the
-// back-off of restarts is over.
-func (c *awsNode) exited(error) {
-	e := c.world.Engine
-	ends := e.Now()
-	if !c.world.cniVersion.ConfigAtOnce {
-		ends = c.began + livenessDelay + (livenessThreshold-1)*livenessPeriod
+	task, host := x.Task, n.CNI
+	told := task.Exited
+	task.Exited = func(code int) {
+		host.StopAgent()
+		told(code)
 	}
-	wait := min(restartBackoff<<min(c.restarts, 10), maxRestartBackoff)
-	c.restarts++
-	e.At(max(ends, e.Now())+wait, "kubelet: restart of aws-node", engine.Func(func() {
-		if c.gone {
-			return
+	task.Command = func(command []string) (int, bool) {
+		if command[0] != healthProbe {
+			return 0, false
 		}
-		if err := c.start(); err != nil {
-			e.Fail(err)
+		if host.Serving() {
+			return 0, true
 		}
-	}))
-}
-
-// stop ends the container for good.
-func (c *awsNode) stop() {
-	if !c.gone {
-		c.gone = true
-		c.host.StopAgent()
+		return 1, true
 	}
+	if w.cniVersion.EndsOnSIGTERM {
+		task.OnSignal = func(s workload.Signal) { task.Exit(2) }
+	}
+	return host.StartAgent(w.cniVersion, env, func(error) {
+		if w.cniVersion.ConfigAtOnce {
+			task.Exit(1)
+		}
+	})
 }
 
 // plugin sets up the CNI plugin of a node, and what its daemon has to do with: the API server and the metadata service.

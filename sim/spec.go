@@ -28,7 +28,43 @@ type Spec struct {
 	EC2Throttle bool
 	// LoadBalancerController is InTree or LBC.
 	LoadBalancerController string
-	Switches               Switches
+	// LBCVersion is the version of AWS Load Balancer Controller whose ways to follow, such as v2.6.0. Empty means v2.4.3.
+	LBCVersion    string
+	LoadBalancers LoadBalancers
+	// APILatency is how long calls of AWS APIs take, by action, such as DeregisterTargets; what is not named takes 80 ms.
+	APILatency map[string]time.Duration
+	Internet   Internet
+	Switches   Switches
+}
+
+// LoadBalancers is how load balancers behave where AWS documents nothing, or lets people choose nothing. What a person sets on a load
+// balancer (its idle timeout, the deregistration delay) is set by annotations and attributes instead. The zero value is usable.
+type LoadBalancers struct {
+	// ALBNodes is how many nodes an Application Load Balancer has, spread over its subnets in turn. Zero means one in each subnet. With
+	// fewer nodes than subnets, the last subnets have none, which AWS never does.
+	ALBNodes int
+	// ALBPropagation is from the answer to DeregisterTargets until a node of an ALB sends the target no new request, ALBRegistration
+	// from the answer to RegisterTargets until a node knows the target and checks it for the first time. Both are drawn for each node
+	// and call. Nil means 8 to 12 s and 6.4 to 9.6 s.
+	ALBPropagation, ALBRegistration *elb.Range
+	// ALBPropagationByNode fixes ALBPropagation for the first nodes of an ALB, in order of their names.
+	ALBPropagationByNode []time.Duration
+	// NLBPropagation and NLBRegistration are the same for Network Load Balancers; the first is about new connections. Nil means 30 s.
+	NLBPropagation, NLBRegistration *elb.Range
+	// NLBInitialChecks is how many passed checks make a new target of an NLB healthy. Zero means 1.
+	NLBInitialChecks int
+	// Checkers is how many health checkers of each node of an NLB probe a target in each interval. Zero means 3.
+	Checkers int
+	// ALBServesInitial lets a node of an ALB that knows no healthy and no unhealthy target send requests to initial ones; otherwise it
+	// answers 503. NLBSparesInitial keeps a node of an NLB from doing the same.
+	ALBServesInitial, NLBSparesInitial bool
+}
+
+// Internet is what lies between the VPC and clients outside.
+type Internet struct {
+	// Latency is how long a packet takes between a client outside and the VPC, one way, drawn for each packet; packets of one direction
+	// stay in order. Nil means 1 to 1.5 ms: a client in the same Region.
+	Latency *elb.Range
 }
 
 // What makes load balancers for Services.
@@ -100,15 +136,34 @@ type Switches struct {
 	NoMasquerade bool
 }
 
-// Load is a client that runs a command again and again in a pod.
+// Pace is when a load's next call starts, and over which connection.
+type Pace string
+
+// Paces.
+const (
+	// Open starts call k at k times Every, whether or not earlier ones are done, each as a run of curl of its own. It is the default.
+	Open Pace = "openLoop"
+	// Serial waits for Every, runs curl to its end, and begins again: a loop of "sleep; curl" in a shell.
+	Serial Pace = "serial"
+	// KeepAlive starts call k at k times Every, or when the one before has ended if that is later, over one connection that is kept
+	// open and opened again when it is lost: one run of curl with many URLs.
+	KeepAlive Pace = "keepAlive"
+)
+
+// Load is a client that calls something again and again, from a pod or from outside the VPC.
 type Load struct {
 	Name string
-	// At is when the first run starts; run k starts Every times k later, whether or not earlier ones are done.
+	Pace Pace
+	// At is when the first run starts; Pace says how Every counts from there.
 	At    time.Duration
 	Every time.Duration
 	Count int
-	// Pod is namespace/name.
+	// Pod is namespace/name; empty is a host on the internet.
 	Pod string
+	// Ingress, as namespace/name, whose load balancer is called, in place of a Service's.
+	Ingress string
+	// Method is GET or HEAD (curl -I). Empty means GET. Path is the URL's path; empty means /.
+	Method, Path string
 	// Service is namespace/name; ByClusterIP calls its own name instead of its load balancer's.
 	Service     string
 	ByClusterIP bool

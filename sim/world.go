@@ -63,6 +63,7 @@ type World struct {
 	spaces     *kube.Informer[*corev1.Namespace]
 	proxies    *kubeproxy.Proxies
 	operator   *kube.Client
+	lbc        *lbc.Controller
 }
 
 // Node is a worker node.
@@ -72,8 +73,6 @@ type Node struct {
 	Root     *linux.Namespace
 	CNI      *cni.Host
 	Kubelet  *kubelet.Node
-
-	awsNode *awsNode
 }
 
 // New builds a world at time 0. Nothing has happened yet but what made its network, nodes and controllers.
@@ -96,6 +95,7 @@ func New(spec Spec, observe func(*trace.Log)) (*World, error) {
 		observe(w.Log)
 	}
 	w.Trail = cloudtrail.New(w.Engine, w.Log, 0)
+	w.Trail.SetLatency(spec.APILatency)
 	w.VPC = vpc.New(w.Engine, w.Log, spec.VPC.CIDRs[0], vpc.Options{})
 	for _, c := range spec.VPC.CIDRs[1:] {
 		if err := w.VPC.AddCIDR(c); err != nil {
@@ -107,10 +107,12 @@ func New(spec Spec, observe func(*trace.Log)) (*World, error) {
 		return nil, err
 	}
 	w.EC2 = ec2.New(w.Engine, w.Log, w.Trail, w.VPC, spec.Region, ec2.Options{Throttle: spec.EC2Throttle})
-	w.ELB = elb.New(w.Engine, w.Log, w.Trail, w.VPC, accountID, spec.Region, w.EC2.PrimaryInterface, &w.serial, elb.Options{Switches: spec.Switches.ELB})
+	w.ELB = elb.New(w.Engine, w.Log, w.Trail, w.VPC, accountID, spec.Region, w.EC2.PrimaryInterface, &w.serial, spec.elbOptions())
 	w.Kube = kube.New(w.Engine, w.Log, kube.Options{ServiceCIDR: spec.Cluster.ServiceCIDR})
 	w.operator = w.Kube.As(kube.Caller{User: "kubernetes-admin", UserAgent: "kubectl"})
-	w.controlPlane()
+	if err := w.controlPlane(); err != nil {
+		return nil, err
+	}
 	if err := w.nodes(subnets); err != nil {
 		return nil, err
 	}
@@ -144,7 +146,7 @@ func (w *World) subnets() (map[string]*vpc.Subnet, error) {
 }
 
 // controlPlane starts what runs beside the API server.
-func (w *World) controlPlane() {
+func (w *World) controlPlane() error {
 	c := w.Kube
 	pods, nodes := kube.NewInformer[*corev1.Pod](c), kube.NewInformer[*corev1.Node](c)
 	deployments, sets := kube.NewInformer[*appsv1.Deployment](c), kube.NewInformer[*appsv1.ReplicaSet](c)
@@ -159,7 +161,9 @@ func (w *World) controlPlane() {
 	scheduler.New(c, pods, nodes)
 	cloudprovider.New(c, w.services, nodes, cloudprovider.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, ELBV2: w.ELB, EC2: w.EC2})
 	if w.spec.LoadBalancerController == LBC {
-		lbc.New(c, w.services, slices, nodes, lbc.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, VPCCIDR: w.VPC.CIDR, ELBV2: w.ELB, EC2: w.EC2})
+		if err := w.loadBalancerController(lbc.Caches{Services: w.services, Slices: slices, Nodes: nodes, Pods: pods}); err != nil {
+			return err
+		}
 	}
 	images := workload.Standard()
 	images["eks/coredns"] = func(x workload.Container) error {
@@ -172,6 +176,7 @@ func (w *World) controlPlane() {
 	agents := kube.NewInformer[*corev1.Pod](c)
 	w.Kubelets = kubelet.New(c, agents, kubelet.Options{Images: images, ClusterDNS: c.DNSAddr(), NodeDNS: w.VPC.Resolver(), Domain: ec2.Domain(w.spec.Region)})
 	w.proxies = kubeproxy.New(c, kube.NewInformer[*corev1.Service](c), slices, kubeproxy.Options{NoMasquerade: w.spec.Switches.NoMasquerade})
+	return nil
 }
 
 // ClusterIP is the address of a Service by its name, for CoreDNS.
@@ -246,7 +251,9 @@ func (w *World) node(g *NodeGroup, ordinal int, sn *vpc.Subnet, a netip.Addr, gr
 // names makes the VPC's resolver serve the load balancers' names and the hosts'.
 func (w *World) names() {
 	r := dns.NewResolver(w.Engine, w.Log, w.VPC)
-	r.Serve("elb."+w.spec.Region+".amazonaws.com", w.ELB)
+	r.Serve("elb."+w.spec.Region+".amazonaws.com", w.ELB) // of Network Load Balancers
+	r.Serve(w.spec.Region+".elb.amazonaws.com", w.ELB)    // of Application Load Balancers
+	w.internet(r)
 	hosts := dns.Hosts{}
 	for _, n := range w.Nodes {
 		hosts[n.Name] = n.Instance.Interfaces[0].Primary()

@@ -21,7 +21,7 @@ func (h *Host) StartAgent(version ipamd.Version, env map[string]string, exited f
 	if err != nil {
 		return err
 	}
-	h.agent = agent
+	h.agent, h.version = agent, version
 	if version.ConfigAtOnce {
 		h.configure()
 	}

@@ -52,7 +52,9 @@ type Host struct {
 	opts  Options
 	ports []*port
 	agent *ipamd.Agent
-	pods  map[podKey]*pod
+	// version of the plugin.
+	version ipamd.Version
+	pods    map[podKey]*pod
 	// configured is whether there is a CNI configuration in /etc/cni/net.d. It stays when the daemon ends.
 	configured bool
 	checkpoint ipamd.Checkpoint

@@ -75,6 +75,7 @@ type Cluster struct {
 	ips     map[netip.Addr]bool
 	ports   map[int32]bool
 	audit   []AuditEvent
+	events  []*event
 }
 
 // collection is all objects of a kind.
@@ -127,8 +128,12 @@ func resource(kind string) schema.GroupResource {
 		group = "apps"
 	case "EndpointSlice":
 		group = "discovery.k8s.io"
+	case "Ingress", "IngressClass":
+		group = "networking.k8s.io"
+	case "TargetGroupBinding":
+		group = "elbv2.k8s.aws"
 	}
-	plural := map[string]string{"EndpointSlice": "endpointslices"}[kind]
+	plural := map[string]string{"EndpointSlice": "endpointslices", "Ingress": "ingresses", "IngressClass": "ingressclasses"}[kind]
 	if plural == "" {
 		plural = lower(kind) + "s"
 	}
@@ -146,10 +151,15 @@ func lower(s string) string {
 }
 
 // namespaced says whether objects of a kind are in namespaces.
-func namespaced(kind string) bool { return kind != "Namespace" && kind != "Node" }
+func namespaced(kind string) bool {
+	return kind != "Namespace" && kind != "Node" && kind != "IngressClass"
+}
 
-// Now is the current time as objects write it.
-func (c *Cluster) Now() metav1.Time { return metav1.NewTime(engine.Epoch.Add(c.engine.Now())) }
+// Now is the current time as objects write it: to the second.
+// Source: apimachinery pkg/apis/meta/v1/time.go, Time.MarshalJSON (RFC 3339 without a fraction).
+func (c *Cluster) Now() metav1.Time {
+	return metav1.NewTime(engine.Epoch.Add(c.engine.Now()).Truncate(time.Second))
+}
 
 // stamp gives a new object what the API server gives it.
 func (c *Cluster) stamp(o Object) {
@@ -316,7 +326,7 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 		now.SetGeneration(old.GetGeneration() + 1)
 	}
 	c.bump(now)
-	if now.GetDeletionTimestamp() != nil && len(now.GetFinalizers()) == 0 {
+	if t := now.GetDeletionTimestamp(); t != nil && len(now.GetFinalizers()) == 0 && (now.GetDeletionGracePeriodSeconds() == nil || *now.GetDeletionGracePeriodSeconds() == 0) {
 		c.remove(k, key, old)
 		cl.done(verb, kind, key, nil)
 		c.notify(kind, old, nil)
@@ -344,33 +354,6 @@ func keepOther(old, now Object, status bool) {
 func field(o Object, name string) any {
 	if f := reflect.ValueOf(o).Elem().FieldByName(name); f.IsValid() {
 		return f.Interface()
-	}
-	return nil
-}
-
-// Delete removes an object, or marks it as being deleted while it has finalizers or, for a running pod, a kubelet to stop it.
-func Delete[T Object](cl *Client, key Key) error {
-	c, kind := cl.c, kindOf(*new(T))
-	k := c.kind(kind)
-	old := k.objects[key]
-	if old == nil {
-		err := apierrors.NewNotFound(resource(kind), key.Name)
-		cl.done("delete", kind, key, err)
-		return err
-	}
-	cl.done("delete", kind, key, nil)
-	if pod, ok := old.(*corev1.Pod); len(old.GetFinalizers()) == 0 && !(ok && pod.Spec.NodeName != "") {
-		c.remove(k, key, old)
-		c.notify(kind, old, nil)
-		return nil
-	}
-	if old.GetDeletionTimestamp() == nil {
-		now := old.DeepCopyObject().(Object)
-		t := c.Now()
-		now.SetDeletionTimestamp(&t)
-		c.bump(now)
-		k.objects[key] = now
-		c.notify(kind, old, now)
 	}
 	return nil
 }

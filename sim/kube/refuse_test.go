@@ -32,7 +32,7 @@ func TestRefuse(t *testing.T) {
 		want string // empty: let through
 	}{
 		{pod(func(*corev1.PodSpec, *corev1.Container) {}), ""},
-		{pod(func(_ *corev1.PodSpec, c *corev1.Container) { c.ReadinessProbe = &corev1.Probe{} }), "readinessProbe"},
+		{pod(func(_ *corev1.PodSpec, c *corev1.Container) { c.StartupProbe = &corev1.Probe{} }), "startupProbe"},
 		{pod(func(_ *corev1.PodSpec, c *corev1.Container) { c.Lifecycle = &corev1.Lifecycle{} }), "lifecycle"},
 		{pod(func(_ *corev1.PodSpec, c *corev1.Container) { c.Ports = []corev1.ContainerPort{{HostPort: 80}} }), "hostPort"},
 		{pod(func(s *corev1.PodSpec, _ *corev1.Container) { s.InitContainers = s.Containers }), "initContainers"},

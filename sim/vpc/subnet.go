@@ -288,3 +288,6 @@ func (v *VPC) Census(s *Subnet) Census {
 	}
 	return c
 }
+
+// add is the address n after another.
+func add(a netip.Addr, n uint32) netip.Addr { return address(number(a) + n) }

@@ -59,6 +59,7 @@ type VPC struct {
 
 	resolver netip.Addr
 	dns      ResolverPort
+	internet *Internet
 	label    trace.Name
 }
 

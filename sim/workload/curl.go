@@ -71,7 +71,15 @@ type Result struct {
 	Ended    time.Duration
 	Exit     int
 	HTTPCode int
-	Message  string
+	// Server is the answer's Server header.
+	Server  string
+	Message string
+	// Local and Remote are the ends of the connection that the request went over, or the last that was tried. Reused is whether it had
+	// served a request before.
+	Local, Remote netip.AddrPort
+	Reused        bool
+	// Node is the load balancer's node that Remote is an address of, by its name in the trace; whoever runs curl for a load fills it in.
+	Node     string
 	Attempts []Attempt
 }
 

@@ -1,8 +1,6 @@
 package workload
 
 import (
-	"fmt"
-	"net/netip"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +14,8 @@ type Container struct {
 	Pod       *corev1.Pod
 	Spec      *corev1.Container
 	Namespace *linux.Namespace
+	// Task is the container's first process, which the program brings to life.
+	Task *Task
 }
 
 // Program starts what an image runs.
@@ -52,28 +52,17 @@ func (im Images) Find(image string) (Program, error) {
 	return nil, engine.NotModelled("image %q", image)
 }
 
-// netshoot waits for commands: only sleep is modelled.
+// netshoot waits for commands: only sleep is modelled. It handles no signal, so only SIGKILL ends it before its time.
 func netshoot(c Container) error {
-	if len(c.Spec.Command) == 0 || c.Spec.Command[0] != "sleep" {
+	if len(c.Spec.Command) == 0 || base(c.Spec.Command[0]) != "sleep" || len(c.Spec.Args) > 0 {
 		return engine.NotModelled("command %q", c.Spec.Command)
 	}
-	return nil
-}
-
-// welcomeBytes is the length of nginx's welcome page. Source: nginx docs/html/index.html, as the image ships it.
-const welcomeBytes = 615
-
-// welcome is nginx's answer to GET /.
-var welcome = []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: keep-alive\r\nAccept-Ranges: bytes\r\n\r\n", welcomeBytes) + strings.Repeat(" ", welcomeBytes))
-
-// nginx listens on port 80, whatever containerPort says, as its image does.
-func nginx(c Container) error {
-	if len(c.Spec.Command)+len(c.Spec.Args) > 0 {
-		return engine.NotModelled("nginx with a command of its own")
+	script, err := parse(c.Spec.Command)
+	if err != nil {
+		return err
 	}
-	_, err := c.Namespace.Listen(netip.Addr{}, 80, func(conn *linux.Conn) {
-		conn.OnData = func([]byte) { conn.Write(welcome) }
-		conn.OnEOF = func() { conn.Close() }
-	})
-	return err
+	if d := script[0].wait; d < forever {
+		c.Task.engine.After(d, "workload: sleep", engine.Func(func() { c.Task.Exit(0) }))
+	}
+	return nil
 }

@@ -24,6 +24,11 @@ type Version struct {
 	CapsNewInterface bool
 	// ReadsCheckpoint: assignments are read from the checkpoint file and checked against the host's veth devices; before, from the container runtime (v1.12.6 at the latest).
 	ReadsCheckpoint bool
+	// DeletesWithoutDaemon: the plugin takes a pod's network down when the daemon does not answer; before, DEL failed until it did (v1.12.6 at the latest).
+	DeletesWithoutDaemon bool
+	// EndsOnSIGTERM: the container's first process is a Go program, which SIGTERM ends; before, it was a shell, which ignores it until it is killed (v1.12.6 at
+	// the latest).
+	EndsOnSIGTERM bool
 	// ConfigAtOnce: the host's CNI configuration is written before the daemon answers, and the container ends when the daemon does; in all others it is
 	// written when the daemon answers, and that it ended is noticed by the liveness probe (v1.12.6 only: its entry point reads the probe's output, which
 	// is always empty).
@@ -67,7 +72,7 @@ func VersionOf(name string) (Version, error) {
 		return v, nil
 	}
 	v.Name, v.UserAgent = "v1.12.6", "amazon-vpc-cni-k8s/version/ aws-sdk-go/1.43.29 (go1.19.6; linux; amd64)"
-	v.PausesWithoutFreeAddresses, v.TrustsAnswer, v.MindsCordon, v.CapsNewInterface, v.ReadsCheckpoint, v.ConfigAtOnce = true, true, true, true, true, true
+	v.PausesWithoutFreeAddresses, v.TrustsAnswer, v.MindsCordon, v.CapsNewInterface, v.ReadsCheckpoint, v.ConfigAtOnce, v.DeletesWithoutDaemon, v.EndsOnSIGTERM = true, true, true, true, true, true, true, true
 	if name == "1.12" {
 		return v, nil
 	}
