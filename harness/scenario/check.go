@@ -57,6 +57,10 @@ func checkWorld(w *World, tree *node, found *findings) {
 			continue
 		}
 		p := c.prefix(n.get("cidr"), "the cidr of subnet "+s.Name, s.CIDR)
+		if p.IsValid() && (p.Bits() < shortestSubnet || p.Bits() > longestSubnet) {
+			c.report(n, "cidr", "subnet %s (%s): a subnet is from /%d to /%d", s.Name, p, shortestSubnet, longestSubnet)
+			p = netip.Prefix{}
+		}
 		inside := func(b netip.Prefix) bool { return !b.IsValid() || b.Contains(p.Addr()) && p.Bits() >= b.Bits() }
 		if p.IsValid() && !slices.ContainsFunc(blocks, inside) {
 			c.report(n, "cidr", "subnet %s (%s) is not inside the VPC's %s", s.Name, p, strings.Join(append([]string{w.VPC.CIDR}, w.VPC.SecondaryCIDRs...), ", "))

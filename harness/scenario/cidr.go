@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	// longestSubnet is the longest prefix of a subnet, and 16 the shortest.
-	// Source: Amazon VPC user guide, "Subnet CIDR blocks".
-	longestSubnet = 28
+	// Prefix lengths of a subnet. Source: Amazon VPC user guide, "Subnet CIDR blocks".
+	shortestSubnet = 16
+	longestSubnet  = 28
 	// mostCIDRBlocks is how many IPv4 CIDR blocks a VPC may have, the primary one among them; a quota that AWS can raise.
 	// Source: Amazon VPC user guide, "Amazon VPC quotas", IPv4 CIDR blocks per VPC.
 	mostCIDRBlocks = 5
@@ -53,14 +53,14 @@ func (c *worldChecker) cut(items *node) {
 			c.report(n, "prefixLength", "subnet %s has cidr and prefixLength; one is needed", s.Name)
 			continue
 		case s.PrefixLength > longestSubnet:
-			c.report(n, "prefixLength", "subnet %s: prefixLength %d; from 16 to %d are possible", s.Name, s.PrefixLength, longestSubnet)
+			c.report(n, "prefixLength", "subnet %s: prefixLength %d; from %d to %d are possible", s.Name, s.PrefixLength, shortestSubnet, longestSubnet)
 			continue
 		}
 		p, ok := freeRange(primary, s.PrefixLength, next[s.PrefixLength], taken)
 		if ok {
 			next[s.PrefixLength] = p
 		} else {
-			block, free := freeRange(sharedSpace, 16, netip.Prefix{}, blocks)
+			block, free := freeRange(sharedSpace, shortestSubnet, netip.Prefix{}, blocks)
 			if !free {
 				c.report(n, "prefixLength", "subnet %s: no CIDR block is free in %s", s.Name, sharedSpace)
 				continue

@@ -64,9 +64,9 @@ func (o *addressWatcher) gather() *observe.Addresses {
 			x.Pods = append(x.Pods, podState(p))
 		}
 	}
-	for _, e := range kube.List[*corev1.Event](reader) {
+	for _, e := range kube.Events(reader) {
 		if e.Reason == "FailedCreatePodSandBox" {
-			x.SandboxFailures += int(max(e.Count, 1))
+			x.SandboxFailures += int(e.Count)
 		}
 	}
 	x.Calls = o.calls()

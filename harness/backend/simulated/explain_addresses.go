@@ -66,7 +66,7 @@ func firstStuck(w *sim.World) (*explain.StuckPod, *sim.Node) {
 			out.Message = c.Message
 		}
 	}
-	for _, e := range kube.List[*corev1.Event](reader) {
+	for _, e := range kube.Events(reader) {
 		if e.Reason == "FailedCreatePodSandBox" && e.InvolvedObject.Namespace == first.Namespace && e.InvolvedObject.Name == first.Name {
 			out.Message = e.Message
 		}
