@@ -66,7 +66,8 @@ func (s *Service) metadataRemoved(i *Instance, eni *vpc.Interface) {
 }
 
 func (s *Service) metadataLater(i *Instance, change func()) {
-	at := max(s.engine.Now()+s.between("ec2: metadata lag", s.opts.MetadataLag), i.metadata.last)
+	// A nanosecond later than the change before it, so that no order of simultaneous events turns them round.
+	at := max(s.engine.Now()+s.between("ec2: metadata lag", s.opts.MetadataLag), i.metadata.last+1)
 	i.metadata.last = at
 	s.engine.At(at, "ec2: metadata", engine.Func(change))
 }
