@@ -261,27 +261,47 @@ func TestPodsGrow(t *testing.T) {
 	}
 }
 
-// The last pod goes: the second interface is given back when it is older than 60 s and the address has cooled down, 30 s after the pod.
+// The last pod goes: one interface is left. Those that go are older than 60 s, and have no address that a pod gave back less than 30 s ago.
 func TestTheLastPodGoes(t *testing.T) {
-	for _, version := range []string{"1.10", "1.23"} {
-		p := addressPlan(t, "broken", one+"podsPerNode=1 podsLater=1:0@0 cniVersion="+version)
-		run := runAddresses(t, &Backend{}, p, 1)
-		run.want(t, "enisPerNode", []int{1})
-		run.want(t, "addressesPerNode", []int{10})
-		var detach, gone time.Duration
-		for _, c := range run.x.Calls {
-			switch c.Action {
-			case "DetachNetworkInterface":
-				detach = c.At
-			case "DeleteNetworkInterface":
-				gone = c.At
-			}
-		}
-		if after := detach - p.Settle; after < 30*time.Second || after > 45*time.Second {
-			t.Errorf("%s: detached %v after the pod was to go", version, after)
-		}
-		if gone-detach < 2*time.Second || gone-detach > 6*time.Second {
-			t.Errorf("%s: deleted %v after it was detached", version, gone-detach)
+	for _, c := range []struct {
+		name, set string
+		made      int           // interfaces, beside the primary one
+		from, to  time.Duration // when the first is given back, after the world has settled
+	}{
+		// The pod's address is on the primary interface: the other one is old enough, and nothing on it cools down.
+		{"the second is old", "podsPerNode=1 podsLater=1:0@0", 1, 0, 12 * time.Second},
+		// It was made a few seconds after the pod came, at 0 s.
+		{"the second is young", "podsPerNode=0 podsLater=1:1@0,1:0@20", 1, 60 * time.Second, 80 * time.Second},
+		// Pods are on all three, and go at 0 s.
+		{"addresses cool down", "podsPerNode=27 podsLater=1:0@0", 2, 30 * time.Second, 45 * time.Second},
+	} {
+		for _, version := range []string{"1.10", "1.23"} {
+			t.Run(c.name+"/"+version, func(t *testing.T) {
+				p := addressPlan(t, "broken", one+c.set+" cniVersion="+version)
+				run := runAddresses(t, &Backend{}, p, 1)
+				run.want(t, "enisPerNode", []int{1})
+				run.want(t, "addressesPerNode", []int{10})
+				var detached, deleted []time.Duration
+				for _, call := range run.x.Calls {
+					switch call.Action {
+					case "DetachNetworkInterface":
+						detached = append(detached, call.At)
+					case "DeleteNetworkInterface":
+						deleted = append(deleted, call.At)
+					}
+				}
+				if len(detached) != c.made || len(deleted) != c.made {
+					t.Fatalf("detached at %v, deleted at %v", detached, deleted)
+				}
+				if after := detached[0] - p.Settle; after < c.from || after > c.to {
+					t.Errorf("the first is given back after %v", after)
+				}
+				for i := range detached {
+					if d := deleted[i] - detached[i]; d < 2*time.Second || d > 6*time.Second {
+						t.Errorf("deleted %v after it was detached", d)
+					}
+				}
+			})
 		}
 	}
 }
@@ -423,12 +443,19 @@ func TestActionsOfPools(t *testing.T) {
 // A burst of ten pods: with one address in hand each waits for a loop of its own; by default they start at once.
 func TestBurst(t *testing.T) {
 	for _, version := range []string{"1.10", "1.23"} {
-		run := runAddresses(t, &Backend{}, addressPlan(t, "broken", one+"podsPerNode=0 podsLater=1:10@0 warmIPTarget=1 cniVersion="+version), 1)
-		if s := number(t, run.Recording, "secondsToAllRunning"); s < 45 || s > 90 {
-			t.Errorf("%s: %v s with one in hand", version, s)
+		// Ten loops of 5 s and more; and a pod that failed is tried again after 10 to 15 s, when an address may be there or not. Most seeds give
+		// less than 90 s.
+		var all []float64
+		for seed := uint64(1); seed <= 9; seed++ {
+			run := runAddresses(t, &Backend{}, addressPlan(t, "broken", one+"podsPerNode=0 podsLater=1:10@0 warmIPTarget=1 cniVersion="+version), seed)
+			all = append(all, number(t, run.Recording, "secondsToAllRunning"))
+		}
+		slices.Sort(all)
+		if all[0] < 45 || all[4] > 90 || all[8] > 120 {
+			t.Errorf("%s: %v s with one in hand", version, all)
 		}
 		// Nine of ten have an address in hand; the tenth waits for the next interface.
-		run = runAddresses(t, &Backend{}, addressPlan(t, "broken", one+"podsPerNode=0 podsLater=1:9@0 cniVersion="+version), 1)
+		run := runAddresses(t, &Backend{}, addressPlan(t, "broken", one+"podsPerNode=0 podsLater=1:9@0 cniVersion="+version), 1)
 		if s := number(t, run.Recording, "secondsToAllRunning"); s > 5 {
 			t.Errorf("%s: %v s by default", version, s)
 		}
