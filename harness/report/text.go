@@ -549,17 +549,21 @@ func (p *page) next(outcomes []run.Outcome) {
 		if !broken {
 			remedies = slices.DeleteFunc(remedies, func(r remedy) bool { return r.name != s.Variants[0].Name })
 		}
-		if len(remedies) == 0 {
+		list := func(title string, remedies []remedy) {
+			if len(remedies) > 0 {
+				lines = append(lines, title)
+			}
+			for _, r := range remedies {
+				lines = append(lines, "    "+p.bold(r.name)+"  "+r.doc, "      "+p.cyan(r.command))
+			}
+		}
+		if !broken {
+			list("  See the failure that it is a remedy for:", remedies)
 			continue
 		}
-		if broken {
-			lines = append(lines, "  Apply a remedy and see it gone:")
-		} else {
-			lines = append(lines, "  See the failure that it is a remedy for:")
-		}
-		for _, r := range remedies {
-			lines = append(lines, "    "+p.bold(r.name)+"  "+r.doc, "      "+p.cyan(r.command))
-		}
+		isRemedy := func(r remedy) bool { return strings.HasPrefix(r.name, "fixed-") }
+		list("  Apply a remedy and see it gone:", slices.DeleteFunc(slices.Clone(remedies), func(r remedy) bool { return !isRemedy(r) }))
+		list("  See it in another form:", slices.DeleteFunc(remedies, isRemedy))
 	}
 	if doctor {
 		say("See what this machine lacks and how to get it:", "ekslab doctor")

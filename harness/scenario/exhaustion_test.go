@@ -30,7 +30,8 @@ func TestExhaustionRefuses(t *testing.T) {
 	s := exhaustion(t)
 	for _, c := range []struct{ set, want string }{
 		{"podsPerNode=1,1,1,1,1,1", "podsPerNode has more values than there are nodes (nodesPerZone=1,2,2 podsPerNode=1,1,1,1,1,1)"},
-		{"nodesPerZone=1", "podsPerNode has more values than there are nodes"},
+		{"nodesPerZone=1 podsPerNode=1,1", "podsPerNode has more values than there are nodes"},
+		{"nodesPerZone=0,0", "there is no node (nodesPerZone=0,0)"},
 		{"nodesPerZone=0,0 podsPerNode=1", "there is no node (nodesPerZone=0,0)"},
 		{"podsLater=6:1@10", "podsLater names a node that does not exist: they are numbered from 1 through all zones (nodesPerZone=1,2,2 podsLater=6:1@10)"},
 		{"podsLater=1:1001@10", "1000 pods on a node are the most"},
@@ -74,6 +75,8 @@ func TestExhaustionSettings(t *testing.T) {
 		{"broken", "", "192.168.0.0/19 192.168.32.0/19 192.168.64.0/19", "ng-1a/1 2, ng-1c/1 1, ng-1c/2 1, ng-1b/1 0, ng-1b/2 1", ""},
 		{"broken", "nodesPerZone=4,4,4", "192.168.0.0/19 192.168.32.0/19 192.168.64.0/19",
 			"ng-1a/1 2, ng-1a/2 1, ng-1a/3 1, ng-1a/4 0, ng-1c/1 1, ng-1c/2 0, ng-1c/3 0, ng-1c/4 0, ng-1b/1 0, ng-1b/2 0, ng-1b/3 0, ng-1b/4 0", ""}, // nodes without a value have none
+		{"broken", "nodesPerZone=1", "192.168.0.0/19", "ng-1a/1 2", ""},
+		{"broken", "nodesPerZone=2,1", "192.168.0.0/19 192.168.32.0/19", "ng-1a/1 2, ng-1a/2 1, ng-1c/1 1", ""},
 		{"broken", "podsPerNode=7", "192.168.0.0/19 192.168.32.0/19 192.168.64.0/19", "ng-1a/1 7, ng-1c/1 7, ng-1c/2 7, ng-1b/1 7, ng-1b/2 7", ""},
 		{"broken", "nodesPerZone=0,1,1 podsPerNode=3,4", "192.168.0.0/19 192.168.32.0/19 192.168.64.0/19", "ng-1c/1 3, ng-1b/1 4", ""},
 		{"broken", "nodesPerZone=1 podsPerNode=3 subnetPrefixLength=28", "192.168.0.0/28", "ng-1a/1 3", ""},
