@@ -1,6 +1,7 @@
 package elb
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/ekslab/ekslab/sim/cloudtrail"
@@ -84,3 +85,15 @@ func (s *Service) LoadBalancers() []*LoadBalancer { return s.lbs }
 
 // TargetGroups lists the target groups in the order in which they were made.
 func (s *Service) TargetGroups() []*TargetGroup { return s.groups }
+
+// NodeByAddr is the name, in the trace, of the load balancer node that has an address, private or public; empty if none has.
+func (s *Service) NodeByAddr(a netip.Addr) string {
+	for _, lb := range s.lbs {
+		for _, h := range lb.hosts() {
+			if h.Addr == a || h.PublicAddr() == a && a.IsValid() {
+				return h.Name
+			}
+		}
+	}
+	return ""
+}
