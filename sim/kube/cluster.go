@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -346,6 +347,9 @@ func keepOther(old, now Object, status bool) {
 	if status {
 		kept := old.DeepCopyObject().(Object)
 		reflect.ValueOf(kept).Elem().FieldByName("Status").Set(n.FieldByName("Status"))
+		if d, ok := now.(*appsv1.Deployment); ok { // the deployment controller writes its revision this way
+			kept.SetAnnotations(d.Annotations)
+		}
 		n.Set(reflect.ValueOf(kept).Elem())
 	}
 }
