@@ -234,6 +234,9 @@ func (w *World) change(ctx context.Context, c Change) error {
 	if c.CrashNodeOf != "" {
 		return w.crash(c.CrashNodeOf)
 	}
+	if c.Action != nil {
+		return c.Action.act(ctx, w)
+	}
 	name, err := w.hostname(c)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/ekslab/ekslab/sim/elb"
+	"github.com/ekslab/ekslab/sim/kube/kubelet"
 	"github.com/ekslab/ekslab/sim/linux"
 )
 
@@ -31,7 +32,9 @@ type Spec struct {
 	// APILatency is how long calls of AWS APIs take, by action, such as DeregisterTargets; what is not named takes 80 ms.
 	APILatency map[string]time.Duration
 	Internet   Internet
-	Switches   Switches
+	// Kubelet is what nodes, their disks and their container runtime take. The zero value is usable.
+	Kubelet  kubelet.Times
+	Switches Switches
 }
 
 // LoadBalancers is how load balancers behave where AWS documents nothing, or lets people choose nothing. What a person sets on a load
@@ -122,6 +125,8 @@ type Change struct {
 	// CrashNodeOf is a pod, as namespace/name or namespace/prefix*, whose node loses power: its kernel and all on it are gone at once, and
 	// nothing tells the API server.
 	CrashNodeOf string
+	// Action is anything else that a person does.
+	Action Action
 }
 
 // Pace is when a load's next call starts, and over which connection.
