@@ -149,6 +149,15 @@ func TestCrashedNode(t *testing.T) {
 	s.loads = []Load{{Name: "curl", Pace: Open, At: crash, Every: 200 * time.Millisecond, Count: 400, Ingress: "default/web", Method: "HEAD"}}
 	w := s.open(t, nil)
 	w.Do(Change{At: crash, CrashNodeOf: "default/web-*"})
+	// When the node's lease runs out, after 30 to 45 s, the targets of its pods are taken away.
+	states := map[string]int{}
+	for at := 20 * time.Second; at <= time.Minute; at += time.Second {
+		run(t, w, crash+at)
+		for _, tg := range w.ELB.TargetGroups()[0].Targets {
+			state, reason, _ := w.ELB.Health(w.ELB.TargetGroups()[0], tg)
+			states[state+" "+reason]++
+		}
+	}
 	run(t, w, crash+2*time.Minute)
 	var first, last time.Duration
 	for i, r := range w.Loads[0].Results {
@@ -170,12 +179,7 @@ func TestCrashedNode(t *testing.T) {
 		t.Errorf("504 from %v to %v", first, last)
 	}
 	lb := w.ELB.LoadBalancers()[0]
-	states := map[string]int{}
-	for _, tg := range w.ELB.TargetGroups()[0].Targets {
-		state, reason, _ := w.ELB.Health(w.ELB.TargetGroups()[0], tg)
-		states[state+" "+reason]++
-	}
-	if states["unhealthy Target.Timeout"] == 0 || states["healthy "] == 0 || lb.Metrics["TargetConnectionErrorCount"] == 0 {
+	if states["unhealthy Target.Timeout"] == 0 || states["healthy "] == 0 || states["draining Target.DeregistrationInProgress"] == 0 || lb.Metrics["TargetConnectionErrorCount"] == 0 {
 		t.Errorf("states %v, metrics %v", states, lb.Metrics)
 	}
 }

@@ -57,6 +57,7 @@ type World struct {
 	proxies  *kubeproxy.Proxies
 	operator *kube.Client
 	lbc      *lbc.Controller
+	monitor  *controllers.NodeMonitor
 }
 
 // Node is a worker node.
@@ -130,6 +131,8 @@ func (w *World) controlPlane() error {
 	slices := kube.NewInformer[*discoveryv1.EndpointSlice](c)
 	controllers.NewReplicaSets(c, sets, pods)
 	controllers.NewDeployments(c, deployments, sets, pods)
+	controllers.NewGarbage(c, deployments, sets, pods, w.services, slices)
+	w.monitor = controllers.NewNodeMonitor(c, pods)
 	controllers.NewEndpointSlices(c, w.services, pods, nodes)
 	scheduler.New(c, pods, nodes)
 	cloudprovider.New(c, w.services, nodes, cloudprovider.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, ELBV2: w.ELB, EC2: w.EC2})
