@@ -12,7 +12,9 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/ekslab/ekslab/sim/elb"
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/iam"
 	"github.com/ekslab/ekslab/sim/kube"
@@ -112,57 +114,83 @@ func (s Scale) act(_ context.Context, w *World) error {
 	return err
 }
 
-// ModifyLoadBalancer sets attributes of what was made for a Service.
+// ModifyLoadBalancer sets attributes of the load balancer, or of the target groups, that were made for a Service or an Ingress.
 type ModifyLoadBalancer struct {
-	// Service, as namespace/name, whose load balancer is meant.
-	Service string
+	// Service or Ingress, as namespace/name, whose load balancer is meant.
+	Service, Ingress string
 	// Attributes to set, by AWS's names: of the target groups, or of the load balancer itself.
 	TargetGroupAttributes  map[string]string
 	LoadBalancerAttributes map[string]string
 }
 
 func (c ModifyLoadBalancer) act(ctx context.Context, w *World) error {
-	svc, err := kube.Get[*corev1.Service](w.operator, key(c.Service))
+	name, err := w.hostname(c)
 	if err != nil {
 		return err
 	}
-	if len(svc.Status.LoadBalancer.Ingress) == 0 {
-		return fmt.Errorf("service %s has no load balancer yet", c.Service)
+	lb := w.balancer(name)
+	if lb == nil {
+		return fmt.Errorf("no load balancer has the name %s", name)
 	}
-	lbs, err := w.ELB.DescribeLoadBalancers(ctx, &elbv2.DescribeLoadBalancersInput{})
-	if err != nil {
+	if _, err := w.ELB.DescribeLoadBalancers(ctx, &elbv2.DescribeLoadBalancersInput{}); err != nil {
 		return err
 	}
-	for _, lb := range lbs.LoadBalancers {
-		if aws.ToString(lb.DNSName) != svc.Status.LoadBalancer.Ingress[0].Hostname {
-			continue
+	if len(c.LoadBalancerAttributes) > 0 {
+		in := &elbv2.ModifyLoadBalancerAttributesInput{LoadBalancerArn: &lb.ARN}
+		for _, k := range sortedKeys(c.LoadBalancerAttributes) {
+			in.Attributes = append(in.Attributes, elbtypes.LoadBalancerAttribute{Key: aws.String(k), Value: aws.String(c.LoadBalancerAttributes[k])})
 		}
-		if len(c.LoadBalancerAttributes) > 0 {
-			in := &elbv2.ModifyLoadBalancerAttributesInput{LoadBalancerArn: lb.LoadBalancerArn}
-			for _, k := range sortedKeys(c.LoadBalancerAttributes) {
-				in.Attributes = append(in.Attributes, elbtypes.LoadBalancerAttribute{Key: aws.String(k), Value: aws.String(c.LoadBalancerAttributes[k])})
-			}
-			if _, err := w.ELB.ModifyLoadBalancerAttributes(ctx, in); err != nil {
-				return err
-			}
-		}
-		if len(c.TargetGroupAttributes) == 0 {
-			return nil
-		}
-		groups, err := w.ELB.DescribeTargetGroups(ctx, &elbv2.DescribeTargetGroupsInput{LoadBalancerArn: lb.LoadBalancerArn})
-		if err != nil {
+		if _, err := w.ELB.ModifyLoadBalancerAttributes(ctx, in); err != nil {
 			return err
 		}
-		for _, tg := range groups.TargetGroups {
-			in := &elbv2.ModifyTargetGroupAttributesInput{TargetGroupArn: tg.TargetGroupArn}
-			for _, k := range sortedKeys(c.TargetGroupAttributes) {
-				in.Attributes = append(in.Attributes, elbtypes.TargetGroupAttribute{Key: aws.String(k), Value: aws.String(c.TargetGroupAttributes[k])})
-			}
-			if _, err := w.ELB.ModifyTargetGroupAttributes(ctx, in); err != nil {
-				return err
-			}
-		}
+	}
+	if len(c.TargetGroupAttributes) == 0 {
 		return nil
 	}
-	return fmt.Errorf("no load balancer has the name %s", svc.Status.LoadBalancer.Ingress[0].Hostname)
+	groups, err := w.ELB.DescribeTargetGroups(ctx, &elbv2.DescribeTargetGroupsInput{LoadBalancerArn: &lb.ARN})
+	if err != nil {
+		return err
+	}
+	for _, tg := range groups.TargetGroups {
+		in := &elbv2.ModifyTargetGroupAttributesInput{TargetGroupArn: tg.TargetGroupArn}
+		for _, k := range sortedKeys(c.TargetGroupAttributes) {
+			in.Attributes = append(in.Attributes, elbtypes.TargetGroupAttribute{Key: aws.String(k), Value: aws.String(c.TargetGroupAttributes[k])})
+		}
+		if _, err := w.ELB.ModifyTargetGroupAttributes(ctx, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hostname is the name of the load balancer that a change is about.
+func (w *World) hostname(c ModifyLoadBalancer) (string, error) {
+	if c.Ingress != "" {
+		ing, err := kube.Get[*networkingv1.Ingress](w.operator, key(c.Ingress))
+		if err != nil {
+			return "", err
+		}
+		if len(ing.Status.LoadBalancer.Ingress) == 0 {
+			return "", fmt.Errorf("Ingress %s has no load balancer yet", c.Ingress)
+		}
+		return ing.Status.LoadBalancer.Ingress[0].Hostname, nil
+	}
+	svc, err := kube.Get[*corev1.Service](w.operator, key(c.Service))
+	if err != nil {
+		return "", err
+	}
+	if len(svc.Status.LoadBalancer.Ingress) == 0 {
+		return "", fmt.Errorf("service %s has no load balancer yet", c.Service)
+	}
+	return svc.Status.LoadBalancer.Ingress[0].Hostname, nil
+}
+
+// balancer is the load balancer of a name, or nil.
+func (w *World) balancer(name string) *elb.LoadBalancer {
+	for _, lb := range w.ELB.LoadBalancers() {
+		if lb.DNSName == name {
+			return lb
+		}
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/ekslab/ekslab/sim/elb"
+	"github.com/ekslab/ekslab/sim/kube/kubelet"
 	"github.com/ekslab/ekslab/sim/linux"
 )
 
@@ -34,7 +35,9 @@ type Spec struct {
 	// APILatency is how long calls of AWS APIs take, by action, such as DeregisterTargets; what is not named takes 80 ms.
 	APILatency map[string]time.Duration
 	Internet   Internet
-	Switches   Switches
+	// Kubelet is what nodes, their disks and their container runtime take. The zero value is usable.
+	Kubelet  kubelet.Times
+	Switches Switches
 }
 
 // LoadBalancers is how load balancers behave where AWS documents nothing, or lets people choose nothing. What a person sets on a load

@@ -64,6 +64,7 @@ type World struct {
 	proxies    *kubeproxy.Proxies
 	operator   *kube.Client
 	lbc        *lbc.Controller
+	monitor    *controllers.NodeMonitor
 }
 
 // Node is a worker node.
@@ -153,10 +154,12 @@ func (w *World) controlPlane() error {
 	w.services = kube.NewInformer[*corev1.Service](c)
 	w.spaces = kube.NewInformer[*corev1.Namespace](c)
 	slices := kube.NewInformer[*discoveryv1.EndpointSlice](c)
-	controllers.NewDeployments(c, deployments, sets)
 	controllers.NewReplicaSets(c, sets, pods)
+	controllers.NewDeployments(c, deployments, sets, pods)
+	controllers.NewGarbage(c, deployments, sets, pods, w.services, slices)
 	controllers.NewDaemonSets(c, kube.NewInformer[*appsv1.DaemonSet](c), pods, nodes)
 	controllers.NewNodeLifecycle(c, nodes)
+	w.monitor = controllers.NewNodeMonitor(c, pods)
 	controllers.NewEndpointSlices(c, w.services, pods, nodes)
 	scheduler.New(c, pods, nodes)
 	cloudprovider.New(c, w.services, nodes, cloudprovider.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, ELBV2: w.ELB, EC2: w.EC2})
@@ -174,7 +177,7 @@ func (w *World) controlPlane() error {
 	images[kubeProxyImage] = func(workload.Container) error { return nil } // the node's rules are written all the same
 	// The nodes' own caches lag for themselves.
 	agents := kube.NewInformer[*corev1.Pod](c)
-	w.Kubelets = kubelet.New(c, agents, kubelet.Options{Images: images, ClusterDNS: c.DNSAddr(), NodeDNS: w.VPC.Resolver(), Domain: ec2.Domain(w.spec.Region)})
+	w.Kubelets = kubelet.New(c, agents, kubelet.Options{Images: images, ClusterDNS: c.DNSAddr(), NodeDNS: w.VPC.Resolver(), Domain: ec2.Domain(w.spec.Region), Times: w.spec.Kubelet})
 	w.proxies = kubeproxy.New(c, kube.NewInformer[*corev1.Service](c), slices, kubeproxy.Options{NoMasquerade: w.spec.Switches.NoMasquerade})
 	return nil
 }

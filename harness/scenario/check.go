@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/ekslab/ekslab/sim/cni/ipamd"
 	"github.com/ekslab/ekslab/sim/ec2"
@@ -248,7 +249,8 @@ func itemNamed(list *node, name string) *node {
 
 // checkReferences reports Services and pods that the timeline or the load names and the manifests lack.
 func checkReferences(plan *Plan, found *findings) {
-	var services, pods, deployments []string
+	checkRollout(plan, found)
+	var services, pods, deployments, ingresses []string
 	for _, o := range plan.Objects {
 		name := o.Value.GetNamespace() + "/" + o.Value.GetName()
 		switch o.Value.(type) {
@@ -258,6 +260,8 @@ func checkReferences(plan *Plan, found *findings) {
 			pods = append(pods, name)
 		case *appsv1.Deployment:
 			deployments = append(deployments, name)
+		case *networkingv1.Ingress:
+			ingresses = append(ingresses, name)
 		}
 	}
 	check := func(at place, what, name string, names []string) {
@@ -269,6 +273,10 @@ func checkReferences(plan *Plan, found *findings) {
 		v := reflect.ValueOf(a)
 		for i := range v.NumField() {
 			if m, ok := v.Field(i).Interface().(*ModifyAttributes); ok && m != nil {
+				if m.Ingress != "" {
+					check(place{file: a.File, line: a.Line}, "Ingress", m.Ingress, ingresses)
+					continue
+				}
 				check(place{file: a.File, line: a.Line}, "Service", m.Service, services)
 			}
 		}
@@ -283,9 +291,18 @@ func checkReferences(plan *Plan, found *findings) {
 	names := map[string]bool{}
 	for _, l := range plan.Load {
 		at := place{file: l.File, line: l.Line}
-		check(at, "Pod", l.Pod, pods)
-		if l.Curl != nil {
+		if l.Pod != "" {
+			check(at, "Pod", l.Pod, pods)
+		}
+		switch {
+		case l.Curl == nil:
+		case l.Curl.Ingress != "":
+			check(at, "Ingress", l.Curl.Ingress, ingresses)
+		default:
 			check(at, "Service", l.Curl.Service, services)
+			if l.Pod == "" && l.Curl.Address == "clusterIP" {
+				found.add(at, "a client on the internet cannot call a cluster IP; name a pod")
+			}
 		}
 		if names[l.Name] {
 			found.add(at, "two loads are named %q", shorten(l.Name))

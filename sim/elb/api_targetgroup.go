@@ -337,8 +337,11 @@ func (s *Service) DescribeTargetHealth(ctx context.Context, in *elbv2.DescribeTa
 			return nil, err
 		}
 		out := &elbv2.DescribeTargetHealthOutput{}
-		describe := func(id string, port uint16, state, reason, description string) {
+		describe := func(t *Target, id string, port uint16, state, reason, description string) {
 			h := types.TargetHealthDescription{Target: &types.TargetDescription{Id: aws.String(id), Port: aws.Int32(int32(port))}, TargetHealth: &types.TargetHealth{State: types.TargetHealthStateEnum(state)}}
+			if t != nil && tg.TargetType == "ip" {
+				h.Target.AvailabilityZone = aws.String(t.Zone)
+			}
 			if reason != "" {
 				h.TargetHealth.Reason, h.TargetHealth.Description = types.TargetHealthReasonEnum(reason), aws.String(description)
 			}
@@ -347,7 +350,7 @@ func (s *Service) DescribeTargetHealth(ctx context.Context, in *elbv2.DescribeTa
 		if len(in.Targets) == 0 {
 			for _, t := range tg.Targets {
 				state, reason, description := s.Health(tg, t)
-				describe(t.ID, t.Port, state, reason, description)
+				describe(t, t.ID, t.Port, state, reason, description)
 			}
 			return out, nil
 		}
@@ -357,12 +360,14 @@ func (s *Service) DescribeTargetHealth(ctx context.Context, in *elbv2.DescribeTa
 				port = uint16(*d.Port)
 			}
 			state, reason, description := "unused", "Target.NotRegistered", "Target is not registered to the target group"
+			var found *Target
 			for _, t := range tg.Targets {
 				if t.ID == id && t.Port == port {
+					found = t
 					state, reason, description = s.Health(tg, t)
 				}
 			}
-			describe(id, port, state, reason, description)
+			describe(found, id, port, state, reason, description)
 		}
 		return out, nil
 	})

@@ -18,6 +18,7 @@ func specOf(plan *scenario.Plan, seed uint64) (sim.Spec, error) {
 	w := &plan.World
 	s := sim.Spec{Seed: seed, Region: w.Region, LoadBalancerController: w.LoadBalancerController, TimerHZ: w.Kernel.TimerHZ,
 		CoreDNS: sim.CoreDNS{Replicas: w.AddOns.CoreDNS.Replicas, NodeGroup: w.AddOns.CoreDNS.NodeGroup}}
+	balancing(&s, w)
 	if m := w.AddOns.KubeProxy.Mode; m != "iptables" {
 		return s, engine.NotModelled("kube-proxy mode %q", m)
 	}
@@ -110,8 +111,8 @@ func sysctls(set map[string]int) (linux.Sysctls, error) {
 // loadsOf and changesOf are a plan's load and timeline, at times of the world.
 func loadsOf(plan *scenario.Plan) (out []sim.Load) {
 	for _, c := range plan.Load {
-		out = append(out, sim.Load{Name: c.Name, At: plan.Settle + c.At, Every: c.Every, Count: c.Count, Pod: c.Pod, Service: c.Curl.Service, ByClusterIP: c.Curl.Address == "clusterIP",
-			MaxTime: c.Curl.MaxTime, Fallback: c.Curl.Fallback})
+		out = append(out, sim.Load{Name: c.Name, Pace: sim.Pace(c.Pace), At: plan.Settle + c.At, Every: c.Every, Count: c.Count, Pod: c.Pod, Service: c.Curl.Service, Ingress: c.Curl.Ingress,
+			ByClusterIP: c.Curl.Address == "clusterIP", Method: c.Curl.Method, Path: c.Curl.Path, MaxTime: c.Curl.MaxTime, Fallback: c.Curl.Fallback})
 	}
 	return out
 }
@@ -120,10 +121,10 @@ func changesOf(plan *scenario.Plan) (out []sim.Change) {
 	for _, a := range plan.Timeline {
 		c := sim.Change{At: plan.Settle + a.At}
 		if m := a.ModifyTargetGroupAttributes; m != nil {
-			c.Action = sim.ModifyLoadBalancer{Service: m.Service, TargetGroupAttributes: m.Attributes}
+			c.Action = sim.ModifyLoadBalancer{Service: m.Service, Ingress: m.Ingress, TargetGroupAttributes: m.Attributes}
 		}
 		if m := a.ModifyLoadBalancerAttributes; m != nil {
-			c.Action = sim.ModifyLoadBalancer{Service: m.Service, LoadBalancerAttributes: m.Attributes}
+			c.Action = sim.ModifyLoadBalancer{Service: m.Service, Ingress: m.Ingress, LoadBalancerAttributes: m.Attributes}
 		}
 		if m := a.SetEnv; m != nil {
 			kind, name, _ := strings.Cut(m.Target, "/")
@@ -131,6 +132,22 @@ func changesOf(plan *scenario.Plan) (out []sim.Change) {
 		}
 		if m := a.Scale; m != nil {
 			c.Action = sim.Scale{Deployment: m.Deployment, Replicas: m.Replicas}
+		}
+		if m := a.SetImage; m != nil {
+			c.Action = sim.SetImage{Deployment: m.Deployment, Container: m.Container, Image: m.Image}
+		}
+		if m := a.Patch; m != nil {
+			kind, name, _ := strings.Cut(m.Target, "/")
+			c.Action = sim.Patch{Kind: kind, Name: name, JSON: m.Patch.JSON}
+		}
+		if m := a.RolloutRestart; m != nil {
+			c.Action = sim.RolloutRestart{Deployment: m.Deployment}
+		}
+		if m := a.LabelNamespace; m != nil {
+			c.Action = sim.LabelNamespace{Name: m.Name, Labels: m.Labels}
+		}
+		if m := a.CrashNode; m != nil {
+			c.Action = sim.CrashNode{Of: m.Deployment + "-*"}
 		}
 		out = append(out, c)
 	}

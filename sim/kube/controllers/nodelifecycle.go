@@ -32,7 +32,10 @@ func NewNodeLifecycle(c *kube.Cluster, nodes *kube.Informer[*corev1.Node]) *Node
 
 // stateTaints are the taints that follow from a node's state, and whether it has to have each.
 func stateTaints(n *corev1.Node) map[string]bool {
-	return map[string]bool{corev1.TaintNodeNotReady: !NodeReady(n), corev1.TaintNodeUnschedulable: n.Spec.Unschedulable}
+	unknown := slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown
+	})
+	return map[string]bool{corev1.TaintNodeNotReady: !NodeReady(n) && !unknown, corev1.TaintNodeUnreachable: unknown, corev1.TaintNodeUnschedulable: n.Spec.Unschedulable}
 }
 
 // NodeReady says whether a node's Ready condition is true.

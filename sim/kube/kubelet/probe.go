@@ -80,7 +80,7 @@ func (c *container) stopProbes(kinds ...probeKind) {
 
 // Fire begins a probe. The engine calls it.
 func (pr *prober) Fire() {
-	if pr.stopped || pr.task.Ended() {
+	if pr.stopped || pr.task.Ended() || pr.c.pod.Node.dead {
 		return
 	}
 	k := pr.c.pod.kubelets
@@ -94,7 +94,7 @@ func (pr *prober) Fire() {
 		}
 	}
 	done := func(why string) {
-		if pr.stopped || pr.task.Ended() {
+		if pr.stopped || pr.task.Ended() || pr.c.pod.Node.dead {
 			return
 		}
 		if why != "" {

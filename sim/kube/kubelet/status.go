@@ -28,7 +28,7 @@ type statusWriter struct {
 // Source: kubernetes/kubernetes pkg/kubelet/status/status_manager.go.
 func (pod *Pod) report() {
 	k := pod.kubelets
-	if pod.status.pending {
+	if pod.status.pending || pod.Node.dead {
 		return
 	}
 	pod.status.pending = true
@@ -47,6 +47,9 @@ func (pod *Pod) flush() {
 func (pod *Pod) write() {
 	k := pod.kubelets
 	pod.status.pending = false
+	if pod.Node.dead {
+		return
+	}
 	client := pod.Node.client
 	o, err := kube.Get[*corev1.Pod](client, kube.KeyOf(pod.Object))
 	if err != nil || o.UID != pod.Object.UID {
