@@ -28,7 +28,7 @@ type shop struct {
 
 func newShop() *shop {
 	s := &shop{replicas: 10, service: corev1.ServiceTypeClusterIP, annotations: map[string]string{"alb.ingress.kubernetes.io/scheme": "internet-facing", "alb.ingress.kubernetes.io/target-type": "ip"}}
-	s.spec = Spec{Seed: 1, Region: "eu-west-1", Cluster: Cluster{Name: "c", Version: "1.27", ServiceCIDR: netip.MustParsePrefix("10.100.0.0/16")}, VPC: VPC{CIDR: netip.MustParsePrefix("192.168.0.0/16")}, Sysctls: linux.DefaultSysctls(), LoadBalancerController: LBC,
+	s.spec = Spec{Seed: 1, Region: "eu-west-1", Cluster: Cluster{Name: "c", Version: "1.27", ServiceCIDR: netip.MustParsePrefix("10.100.0.0/16")}, VPC: VPC{CIDRs: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}}, Sysctls: linux.DefaultSysctls(), LoadBalancerController: LBC,
 		APILatency: map[string]time.Duration{"RegisterTargets": 165 * time.Millisecond, "DeregisterTargets": 43 * time.Millisecond}}
 	for i, z := range []string{"a", "b", "c"} {
 		s.spec.VPC.Subnets = append(s.spec.VPC.Subnets, Subnet{Name: "public-" + z, Zone: "eu-west-1" + z, CIDR: netip.MustParsePrefix(fmt.Sprintf("192.168.%d.0/19", 32*i)), Public: true},
@@ -148,7 +148,7 @@ func TestCrashedNode(t *testing.T) {
 	crash := 4 * time.Minute
 	s.loads = []Load{{Name: "curl", Pace: Open, At: crash, Every: 200 * time.Millisecond, Count: 400, Ingress: "default/web", Method: "HEAD"}}
 	w := s.open(t, nil)
-	w.Do(Change{At: crash, CrashNodeOf: "default/web-*"})
+	w.Do(Change{At: crash, Action: CrashNode{Of: "default/web-*"}})
 	// When the node's lease runs out, after 30 to 45 s, the targets of its pods are taken away.
 	states := map[string]int{}
 	for at := 20 * time.Second; at <= time.Minute; at += time.Second {

@@ -27,12 +27,15 @@ type Pool struct {
 	// Subnet that they are from, how many addresses it has to give, and how many are left.
 	Subnet                   string
 	SubnetSize, SubnetUnused int
-	// Others are the names in the trace of ipamds that take from the same subnet, and Holding what all of them hold.
-	Others  []string
+	// Others are nodes that have addresses of the same subnet, and Holding is what all of them hold.
+	Others  []Taker
 	Holding []string
 	// Nodes, AllHeld and AllAssigned count all nodes, and the addresses that they hold and that pods have.
 	Nodes, AllHeld, AllAssigned int
 }
+
+// Taker is the names in the trace of a node's ipamd, and of its calls of AWS.
+type Taker struct{ Agent, Caller string }
 
 // StuckPod is a pod that does not run.
 type StuckPod struct {

@@ -149,12 +149,20 @@ func (f *addressFinder) subnetEmpty() (Why, bool) {
 	}
 	var got []*entry
 	for _, other := range f.pool.Others {
-		o := &addressFinder{tape: f.tape, pool: Pool{Caller: other}}
-		o.collect()
-		got = append(got, firstAndLast(o.takes(), 2)...)
+		got = append(got, firstAndLast(f.other(other).takes(), 2)...)
+	}
+	if _, _, last := f.refusals(); len(got) == 0 {
+		got = append(firstAndLast(f.takes(), 2), last)
 	}
 	w.Evidence = f.tape.evidence(firstAndLast(got, 6)...)
-	return w, len(w.Evidence) > 0
+	return w, true
+}
+
+// other finds the records of another node.
+func (f *addressFinder) other(t Taker) *addressFinder {
+	o := &addressFinder{tape: f.tape, pool: Pool{Agent: t.Agent, Caller: t.Caller}}
+	o.collect()
+	return o
 }
 
 // othersHold: what made another node take so many.
@@ -163,24 +171,18 @@ func (f *addressFinder) othersHold() (Why, bool) {
 		return Why{}, false
 	}
 	for _, other := range f.pool.Others {
-		host := strings.TrimPrefix(other, "aws-node on ")
-		var verdict, call *entry
-		f.tape.each(1, func(e *entry) bool {
-			actor := f.tape.log.String(e.Actor)
-			switch {
-			case verdict == nil && e.Kind == trace.Config && f.what(e) == ipamd.TooLow && strings.HasPrefix(actor, "ipamd "+host+"."):
-				verdict = e
-			case verdict != nil && e.Kind == trace.AWS && actor == other && taken(e.Text) > 0:
-				call = e
-			}
-			return call == nil
-		})
-		if verdict == nil || call == nil {
+		o := f.other(other)
+		takes := o.takes()
+		if len(takes) == 0 {
 			continue
 		}
-		w := Why{Question: fmt.Sprintf("Why did %s take so many?", host)}
-		w.Answer = fmt.Sprintf("Its ipamd held its pool against its settings before any pod was there, and asked for %d: %s. Whoever comes first takes them.", taken(call.Text), verdict.Text)
-		w.Evidence = f.tape.evidence(verdict, call)
+		verdict := o.verdictOf(takes[0])
+		if verdict == nil {
+			continue
+		}
+		w := Why{Question: fmt.Sprintf("Why did %s take so many?", strings.TrimPrefix(other.Caller, "aws-node on "))}
+		w.Answer = fmt.Sprintf("Its ipamd held its pool against its settings before any pod was there, and asked for %d: %s. Whoever comes first takes them.", taken(takes[0].Text), verdict.Text)
+		w.Evidence = f.tape.evidence(verdict, takes[0])
 		return w, true
 	}
 	return Why{}, false

@@ -308,7 +308,7 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 		cl.done(verb, kind, key, err)
 		return nil, err
 	}
-	now := o.DeepCopyObject().(Object)
+	now := copyOf(o, status)
 	keepOther(old, now, status)
 	now.SetUID(old.GetUID())
 	now.SetCreationTimestamp(old.GetCreationTimestamp())
@@ -356,13 +356,30 @@ func keepOther(old, now Object, status bool) {
 		f.Set(o.FieldByName("Status"))
 	}
 	if status {
-		kept := old.DeepCopyObject().(Object)
+		kept := shallow(old)
 		reflect.ValueOf(kept).Elem().FieldByName("Status").Set(n.FieldByName("Status"))
 		if d, ok := now.(*appsv1.Deployment); ok { // the deployment controller writes its revision this way
 			kept.SetAnnotations(d.Annotations)
 		}
 		n.Set(reflect.ValueOf(kept).Elem())
 	}
+}
+
+// shallow copies an object's struct alone. What is stored is never changed, so that versions of an object may share what is the same in them.
+func shallow(o Object) Object {
+	v := reflect.New(reflect.TypeOf(o).Elem())
+	v.Elem().Set(reflect.ValueOf(o).Elem())
+	return v.Interface().(Object)
+}
+
+// copyOf copies what a write takes from an object. Statuses of pods are most of what is written.
+func copyOf(o Object, status bool) Object {
+	if p, ok := o.(*corev1.Pod); ok && status {
+		now := *p
+		now.Status = *p.Status.DeepCopy()
+		return &now
+	}
+	return o.DeepCopyObject().(Object)
 }
 
 func fieldOf(o Object, name string) any {

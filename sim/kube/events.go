@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,31 +34,32 @@ type Recorder struct {
 	objects map[types.UID]*subject
 }
 
-// subject is what a recorder has written about an object.
+// subject is what a recorder has written about an object: a handful of things, in lists.
 type subject struct {
-	ref     corev1.ObjectReference
-	seen    map[eventKey]*event
-	similar map[eventKey]*similar
-	tokens  float64
-	filled  time.Duration
+	recorder *Recorder
+	kind     string
+	key      Key
+	uid      types.UID
+	seen     []*event
+	similar  []similar
+	tokens   float64
+	filled   time.Duration
 }
-
-type eventKey struct{ kind, reason, message string }
 
 // similar is the different messages of one reason.
 type similar struct {
-	messages map[string]bool
-	last     time.Duration
+	kind, reason string
+	messages     []string
+	last         time.Duration
 }
 
 // event is an Event, kept small: there are several for each pod.
 type event struct {
-	source      *corev1.EventSource
-	ref         *corev1.ObjectReference
-	name        string
-	key         eventKey
-	first, last time.Duration
-	count       int32
+	subject               *subject
+	kind, reason, message string
+	combined              bool
+	first, last           time.Duration
+	count                 int32
 }
 
 // Recorder returns the recorder of a component, on a host if it has one.
@@ -86,43 +88,53 @@ func (r *Recorder) record(o Object, kind, reason, message string) {
 	c, now := r.c, r.c.engine.Now()
 	s := r.objects[o.GetUID()]
 	if s == nil {
-		s = &subject{ref: corev1.ObjectReference{Kind: kindOf(o), Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID(), APIVersion: apiVersion(kindOf(o))},
-			seen: map[eventKey]*event{}, similar: map[eventKey]*similar{}, tokens: spamBurst, filled: now}
+		s = &subject{recorder: r, kind: kindOf(o), key: KeyOf(o), uid: o.GetUID(), tokens: spamBurst, filled: now}
 		r.objects[o.GetUID()] = s
 	}
 	before := c.engine.Cause()
-	c.log.Emit(trace.Record{Kind: trace.Kube, Actor: r.actor, What: c.log.Name(reason), Text: KeyOf(o).String() + ": " + message})
+	c.log.Emit(trace.Record{Kind: trace.Kube, Actor: r.actor, What: c.log.Name(reason), Text: s.key.String() + ": " + message})
 	c.engine.SetCause(before)
-	k := eventKey{kind, reason, message}
-	g := s.similar[eventKey{kind, reason, ""}]
-	if g == nil || now-g.last > similarTime {
-		g = &similar{messages: map[string]bool{}}
-		s.similar[eventKey{kind, reason, ""}] = g
-	}
-	g.last = now
-	key := k
-	if len(g.messages) < similarEvents {
-		g.messages[message] = true
-	}
-	if len(g.messages) >= similarEvents {
-		delete(g.messages, message)
-		k.message = combined + message
-		key.message = combined
-	}
+	together := s.together(kind, reason, message, now)
 	s.tokens = min(spamBurst, s.tokens+float64(now-s.filled)/float64(spamRefill))
 	s.filled = now
 	if s.tokens < 1 {
 		return
 	}
 	s.tokens--
-	if e := s.seen[key]; e != nil {
-		e.count++
-		e.last, e.key = now, k
-		return
+	at := slices.IndexFunc(s.seen, func(e *event) bool {
+		return e.kind == kind && e.reason == reason && e.combined == together && (together || e.message == message)
+	})
+	if at < 0 {
+		at = len(s.seen)
+		s.seen = append(s.seen, &event{subject: s, kind: kind, reason: reason, combined: together, first: now})
+		c.events = append(c.events, s.seen[at])
 	}
-	e := &event{source: &r.source, ref: &s.ref, name: fmt.Sprintf("%s.%x", o.GetName(), engine.Epoch.Add(now).UnixNano()), key: k, first: now, last: now, count: 1}
-	s.seen[key] = e
-	c.events = append(c.events, e)
+	e := s.seen[at]
+	e.count++
+	e.last, e.message = now, message
+}
+
+// together says whether a message has joined so many of its reason that they are combined.
+func (s *subject) together(kind, reason, message string, now time.Duration) bool {
+	at := slices.IndexFunc(s.similar, func(g similar) bool { return g.kind == kind && g.reason == reason })
+	if at < 0 {
+		at = len(s.similar)
+		s.similar = append(s.similar, similar{kind: kind, reason: reason})
+	}
+	g := &s.similar[at]
+	if now-g.last > similarTime {
+		g.messages = nil
+	}
+	g.last = now
+	if !slices.Contains(g.messages, message) && len(g.messages) < similarEvents {
+		g.messages = append(g.messages, message)
+	}
+	if len(g.messages) < similarEvents {
+		return false
+	}
+	// One of them makes room, so that the next is combined too.
+	g.messages = slices.DeleteFunc(g.messages, func(m string) bool { return m == message })
+	return true
 }
 
 // apiVersion of a kind that Events are about.
@@ -152,12 +164,20 @@ func Events(cl *Client) []corev1.Event {
 		at := func(d time.Duration) metav1.Time {
 			return metav1.NewTime(engine.Epoch.Add(d).Truncate(time.Second))
 		}
-		namespace := e.ref.Namespace
+		about := e.subject
+		namespace := about.key.Namespace
 		if namespace == "" {
 			namespace = metav1.NamespaceDefault
 		}
-		out = append(out, corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: e.name, CreationTimestamp: at(e.first)}, InvolvedObject: *e.ref, Source: *e.source,
-			Type: e.key.kind, Reason: e.key.reason, Message: e.key.message, FirstTimestamp: at(e.first), LastTimestamp: at(e.last), Count: e.count})
+		message := e.message
+		if e.combined {
+			message = combined + message
+		}
+		out = append(out, corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s.%x", about.key.Name, engine.Epoch.Add(e.first).UnixNano()), CreationTimestamp: at(e.first)},
+			InvolvedObject: corev1.ObjectReference{Kind: about.kind, Namespace: about.key.Namespace, Name: about.key.Name, UID: about.uid, APIVersion: apiVersion(about.kind)},
+			Source:         about.recorder.source,
+			Type:           e.kind, Reason: e.reason, Message: message, FirstTimestamp: at(e.first), LastTimestamp: at(e.last), Count: e.count})
 	}
 	return out
 }

@@ -34,8 +34,6 @@ func TestRefuse(t *testing.T) {
 		want string // empty: let through
 	}{
 		{pod(func(*corev1.PodSpec, *corev1.Container) {}), ""},
-		{pod(func(_ *corev1.PodSpec, c *corev1.Container) { c.StartupProbe = &corev1.Probe{} }), "startupProbe"},
-		{pod(func(_ *corev1.PodSpec, c *corev1.Container) { c.Lifecycle = &corev1.Lifecycle{} }), "lifecycle"},
 		{pod(func(_ *corev1.PodSpec, c *corev1.Container) {
 			c.ReadinessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: 1}}}
 		}), "readinessProbe: grpc"},

@@ -32,7 +32,7 @@ func (n *Namespace) Close() {
 		c.OnConnect, c.OnData, c.OnEOF, c.OnError = nil, nil, nil, nil
 		c.forget("its network namespace is gone")
 	}
-	n.sockets.init()
+	n.sockets = sockets{}
 }
 
 // Peer is the other end of a veth pair, nil for any other device.

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/ekslab/ekslab/sim/linux/route"
 	"github.com/ekslab/ekslab/sim/trace"
@@ -14,7 +15,9 @@ func (n *Namespace) RemoveDevice(d *Device) {
 	}
 	d.Up, d.Link = false, nil
 	for _, a := range d.Addrs {
-		delete(n.local, a)
+		if i, ok := slices.BinarySearchFunc(n.local, a, netip.Addr.Compare); ok {
+			n.local = slices.Delete(n.local, i, i+1)
+		}
 		n.fib.Delete(route.Local, netip.PrefixFrom(a, a.BitLen()))
 	}
 	n.fib.DeleteDevice(d.index)

@@ -129,7 +129,7 @@ func poolOf(w *sim.World, n *sim.Node) explain.Pool {
 			host, _, _ := strings.Cut(o.Name, ".")
 			p.Holding = append(p.Holding, fmt.Sprintf("%s %d", host, here))
 			if o != n {
-				p.Others = append(p.Others, agentName(o))
+				p.Others = append(p.Others, explain.Taker{Agent: "ipamd " + o.Name, Caller: agentName(o)})
 			}
 		}
 	}

@@ -55,12 +55,13 @@ func (pod *Pod) write() {
 	if err != nil || o.UID != pod.Object.UID {
 		return
 	}
-	now := o.DeepCopy()
+	now := *o // all but the status stays as it is
+	now.Status = *o.Status.DeepCopy()
 	pod.fill(&now.Status)
 	if reflect.DeepEqual(now.Status, o.Status) {
 		return
 	}
-	if _, err := client.UpdateStatus(now); err != nil && !apierrors.IsNotFound(err) {
+	if _, err := client.UpdateStatus(&now); err != nil && !apierrors.IsNotFound(err) {
 		k.engine.Fail(err)
 	}
 }

@@ -135,10 +135,10 @@ func (s *Scheduler) schedule(p *engine.Process, k kube.Key) error {
 		return s.unschedulable(pod, s.snap.others(q, candidates, reasons))
 	}
 	best := s.best(q, fit)
-	now := pod.DeepCopy()
+	now := *pod // what it points to stays as it is
 	now.Spec.NodeName = best.node.Name
 	now.Status.Conditions = nil
-	if _, err := s.client.Update(now); err != nil {
+	if _, err := s.client.Update(&now); err != nil {
 		return err
 	}
 	s.snap.place(pod, best.node.Name) // the cache does not show it yet
@@ -215,9 +215,9 @@ func (s *Scheduler) unschedulable(pod *corev1.Pod, reasons map[string]int) error
 			return nil
 		}
 	}
-	now := pod.DeepCopy()
+	now := *pod
 	now.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: msg, LastTransitionTime: s.cluster.Now()}}
-	_, err := s.client.UpdateStatus(now)
+	_, err := s.client.UpdateStatus(&now)
 	return err
 }
 
