@@ -27,8 +27,9 @@ type NodeMonitor struct {
 	pods   *kube.Informer[*corev1.Pod]
 }
 
-// NewNodeMonitor starts it. Pods must be indexed by node, which scheduler.New sees to.
+// NewNodeMonitor starts it.
 func NewNodeMonitor(c *kube.Cluster, pods *kube.Informer[*corev1.Pod]) *NodeMonitor {
+	pods.Index("node", func(p *corev1.Pod) []string { return []string{p.Spec.NodeName} })
 	return &NodeMonitor{client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:node-controller"}), events: c.Recorder("node-controller", ""), pods: pods}
 }
 
