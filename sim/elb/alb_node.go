@@ -38,7 +38,7 @@ func (s *Service) newALBNode(lb *LoadBalancer, subnet *vpc.Subnet, nth int, grou
 	}
 	n := &ALBNode{host: h, Metrics: map[string]int{}, listening: map[*Listener]*linux.Listener{}, idle: map[*Target][]*back{}, turn: map[*TargetGroup]int{}}
 	n.index = len(lb.ALBNodes)
-	n.changed = func() {}
+	n.changed = n.note
 	n.dropped = n.targetGone
 	h.Interface.Attach(n.device)
 	return n, nil

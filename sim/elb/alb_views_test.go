@@ -154,3 +154,32 @@ func TestTargetStates(t *testing.T) {
 		t.Errorf("registered again, it must not go when the old delay is over: %s", got)
 	}
 }
+
+// A node without a healthy target stays in the load balancer's name for a while; one with a healthy target is there at once. With none anywhere all are.
+func TestNodesInTheName(t *testing.T) {
+	r := newALBRig(t, Options{ALBPropagationByNode: []time.Duration{0, 100 * time.Second}}, "one")
+	r.lb.State = "active"
+	count := func() int {
+		addrs, _, _ := r.elb.Resolve(r.lb.DNSName, "a")
+		return len(addrs)
+	}
+	if n := count(); n != 2 {
+		t.Errorf("without a target anywhere: %d addresses", n)
+	}
+	r.register("one")
+	r.run(30 * time.Second)
+	r.deregister("one") // the first node knows at once, the other does not
+	r.run(29 * time.Second)
+	if n := count(); n != 2 {
+		t.Errorf("after 29 s: %d addresses", n)
+	}
+	r.run(2 * time.Second)
+	if n := count(); n != 1 {
+		t.Errorf("after 31 s: %d addresses", n)
+	}
+	r.register("one")
+	r.run(9 * time.Second)
+	if n := count(); n != 2 {
+		t.Errorf("with a target again: %d addresses", n)
+	}
+}
