@@ -68,6 +68,13 @@ func TestWhatAnALBAnswersItself(t *testing.T) {
 				r.e.After(20*time.Second, "", engine.Func(func() { c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) }))
 			}
 		}), func(r *albRig) { r.deregister("one") }, "200", "", 20 * time.Second, 21 * time.Second},
+		{"deregistered while the node connects to it, without a delay", Options{}, settled(func(r *albRig) {
+			_, err := r.elb.ModifyTargetGroupAttributes(r.ctx, &elbv2.ModifyTargetGroupAttributesInput{TargetGroupArn: &r.tg.ARN, Attributes: []types.TargetGroupAttribute{{Key: aws.String(AttrDeregistrationDelay), Value: aws.String("0")}}})
+			r.must(err)
+			r.deregister("one")
+			r.run(5 * time.Second)
+			r.hosts["one"].ns.Device("eth0").Up = false
+		}), nil, "504", whyConnect, 10 * time.Second, 10100 * time.Millisecond},
 		{"deregistered during a request, which is not over after the delay", Options{}, settled(func(r *albRig) {
 			_, err := r.elb.ModifyTargetGroupAttributes(r.ctx, &elbv2.ModifyTargetGroupAttributesInput{TargetGroupArn: &r.tg.ARN, Attributes: []types.TargetGroupAttribute{{Key: aws.String(AttrDeregistrationDelay), Value: aws.String("30")}}})
 			r.must(err)

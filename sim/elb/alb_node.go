@@ -141,7 +141,7 @@ func (n *ALBNode) targetGone(v *view) {
 	for _, b := range n.busy {
 		if b.view == v {
 			e.After(left, "elb: deregistration delay", engine.Func(func() {
-				if b.request != nil && b.view == v {
+				if b.request != nil && b.open { // handled by the target; while it connects, the connect timeout counts
 					b.fail(502, whyDelayOver)
 				}
 			}))

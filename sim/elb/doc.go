@@ -26,7 +26,8 @@
 // matchers, target states and their reasons, deregistration delay, connection and idle timeouts, round robin, X-Forwarded headers, zones leaving
 // DNS, fail-open, cross-zone routing, flow stickiness and its idle timeout, client routing policy of the name, public addresses, CloudWatch metrics and the access log.
 // Does not model: HTTPS, HTTP/2, gRPC, WebSockets, redirects, weighted target groups, slow start, sticky sessions, target optimizer, authentication, WAF, Gateway
-// Load Balancers, UDP, TLS, security groups on Network Load Balancers, connection termination, zonal shift. Asking for them returns engine.ErrNotModelled.
+// Load Balancers, UDP, TLS, security groups on Network Load Balancers, connection termination, zonal shift: asking for them returns engine.ErrNotModelled. Nor the passive
+// health checks of a Network Load Balancer, nor its resets of connections to targets that became unhealthy.
 // Unlike AWS: nodes never fail or scale; attribute changes take effect at once; what most nodes say of a target's health is what the API says.
 // How long a node takes to learn is not documented: see Options.
 // Sources: Elastic Load Balancing, "Application Load Balancers" and "Network Load Balancers" user guides; aws-sdk-go-v2 service/elasticloadbalancingv2.
