@@ -47,8 +47,9 @@ func near(observed, p, n float64) (bool, error) {
 	return true, nil
 }
 
-// functions are what the expressions of a scenario know besides CEL's own: near(observed, p, n), sum(list), eniLimits(type), and
-// the extensions of cel-go for numbers (math.), for lists (lists.range, flatten, sort …) and for names within an expression (cel.bind).
+// functions are what the expressions of a scenario know besides CEL's own: near(observed, p, n), sum(list), eniLimits(type),
+// scaledValue(text, total, roundUp), and the extensions of cel-go for numbers (math.), for lists (lists.range, flatten, sort …) and for names
+// within an expression (cel.bind).
 func functions() []cel.EnvOption {
 	number := []*cel.Type{cel.IntType, cel.DoubleType}
 	var nears []cel.FunctionOpt
@@ -77,7 +78,7 @@ func functions() []cel.EnvOption {
 	}))
 	return []cel.EnvOption{
 		ext.Math(), ext.Lists(ext.ListsMaxRangeSize(maxRepeats)), ext.Bindings(),
-		cel.Function("near", nears...),
+		cel.Function("near", nears...), scaledValue(),
 		cel.Function("sum",
 			cel.Overload("sum_int", []*cel.Type{cel.ListType(cel.IntType)}, cel.IntType),
 			cel.Overload("sum_double", []*cel.Type{cel.ListType(cel.DoubleType)}, cel.DoubleType),

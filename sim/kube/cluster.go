@@ -365,13 +365,6 @@ func keepOther(old, now Object, status bool) {
 	}
 }
 
-// shallow copies an object's struct alone. What is stored is never changed, so that versions of an object may share what is the same in them.
-func shallow(o Object) Object {
-	v := reflect.New(reflect.TypeOf(o).Elem())
-	v.Elem().Set(reflect.ValueOf(o).Elem())
-	return v.Interface().(Object)
-}
-
 // copyOf copies what a write takes from an object. Statuses of pods are most of what is written.
 func copyOf(o Object, status bool) Object {
 	if p, ok := o.(*corev1.Pod); ok && status {

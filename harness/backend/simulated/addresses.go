@@ -147,7 +147,7 @@ func ec2Call(ev *cloudtrail.Event, node string) observe.EC2Call {
 // setup says in short lines what there was.
 func (o *addressWatcher) setup() (out []string) {
 	w := o.w
-	out = append(out, nodesLine(w))
+	out = append(out, nodesOf(w))
 	var parts []string
 	for _, g := range o.plan.World.NodeGroups {
 		for _, s := range w.VPC.Subnets() {

@@ -15,7 +15,6 @@ import (
 	"github.com/ekslab/ekslab/harness/observe"
 	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
-	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/trace"
 )
 
@@ -40,7 +39,7 @@ func (*Backend) Name() string { return "sim" }
 func (*Backend) Check(_ context.Context, plan *scenario.Plan) error {
 	var all []error
 	for _, o := range plan.Objects {
-		if err := kube.Refuse(o.Value); err != nil {
+		if err := sim.Refuse(o.Value); err != nil {
 			all = append(all, fmt.Errorf("%s:%d: %w", o.File, o.Line, err))
 		}
 	}
@@ -64,11 +63,7 @@ func (b *Backend) build(plan *scenario.Plan, seed uint64, attach func(*trace.Log
 	if err != nil {
 		return nil, err
 	}
-	var objects sim.Objects
-	for _, o := range plan.Objects {
-		objects = append(objects, o.Value.(runtime.Object))
-	}
-	w.Apply(applyAt, objects)
+	apply(w, plan)
 	for _, c := range changesOf(plan) {
 		w.Do(c)
 	}
@@ -94,8 +89,8 @@ func end(plan *scenario.Plan) time.Duration {
 	return plan.Settle + last + plan.Settle
 }
 
-// finish runs a world to its end: that of its loads, or without load that of its settling.
-func finish(ctx context.Context, w *sim.World, plan *scenario.Plan, interrupted func() bool) error {
+// finish runs a world to its end: that of its loads and of what is watched, or without load that of its settling.
+func finish(ctx context.Context, w *sim.World, plan *scenario.Plan, watching []watcher, interrupted func() bool) error {
 	if len(plan.Load) == 0 {
 		return w.Engine.Run(end(plan), interrupted)
 	}
@@ -105,10 +100,28 @@ func finish(ctx context.Context, w *sim.World, plan *scenario.Plan, interrupted 
 	if err := w.Engine.RunWhile(func() bool { return !w.Done() }, interrupted); err != nil {
 		return err
 	}
+	if err := w.Engine.RunWhile(func() bool { return pending(watching) }, interrupted); err != nil {
+		return err
+	}
 	if ctx.Err() != nil {
 		return nil
 	}
 	return w.Engine.Run(w.Engine.Now()+linger, interrupted) // the last connections close
+}
+
+// apply has the manifests applied, those of one time with one command.
+func apply(w *sim.World, plan *scenario.Plan) {
+	objects := map[time.Duration]sim.Objects{}
+	var times []time.Duration
+	for _, o := range plan.Objects {
+		if objects[o.After] == nil {
+			times = append(times, o.After)
+		}
+		objects[o.After] = append(objects[o.After], o.Value.(runtime.Object))
+	}
+	for _, after := range times {
+		w.Apply(applyAt+after, objects[after])
+	}
 }
 
 // Run drives a plan to its end, or to ctx's.
@@ -141,7 +154,7 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 		}
 		return ctx.Err() != nil
 	}
-	if err := finish(ctx, w, plan, interrupted); err != nil {
+	if err := finish(ctx, w, plan, watching, interrupted); err != nil {
 		return nil, err
 	}
 	rec := &observe.Recording{}

@@ -22,7 +22,7 @@ func (b *Backend) explainAddresses(ctx context.Context, plan *scenario.Plan, see
 		return nil, err
 	}
 	defer w.Close()
-	if err := finish(ctx, w, plan, func() bool { return ctx.Err() != nil }); err != nil {
+	if err := finish(ctx, w, plan, nil, func() bool { return ctx.Err() != nil }); err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil {

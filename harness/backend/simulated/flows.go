@@ -229,7 +229,7 @@ func (o *flowWatcher) service() *observe.Service {
 func (o *flowWatcher) setup(s *observe.Service) (out []string) {
 	w, l := o.w, o.load
 	if len(w.Nodes) > 0 {
-		out = append(out, nodesLine(w))
+		out = append(out, nodesOf(w))
 	}
 	if s != nil {
 		var backends []string
@@ -261,8 +261,8 @@ func (o *flowWatcher) setup(s *observe.Service) (out []string) {
 	return out
 }
 
-// nodesLine says how many nodes there are of what type, and where.
-func nodesLine(w *sim.World) string {
+// nodesOf says which nodes there are.
+func nodesOf(w *sim.World) string {
 	zones := map[string]int{}
 	var order []string
 	for _, n := range w.Nodes {
@@ -271,6 +271,9 @@ func nodesLine(w *sim.World) string {
 			order = append(order, z)
 		}
 		zones[z]++
+	}
+	if len(order) == 0 {
+		return "no nodes"
 	}
 	var parts []string
 	for _, z := range order {

@@ -17,6 +17,17 @@ type watcher interface {
 var watchers = map[observe.Family]func(w *sim.World, plan *scenario.Plan, record bool) watcher{
 	observe.OfFlows:     watchFlows,
 	observe.OfAddresses: watchAddresses,
+	observe.OfRollouts:  watchRollout,
+}
+
+// pending is whether one of the watchers waits for something to end.
+func pending(all []watcher) bool {
+	for _, o := range all {
+		if p, ok := o.(interface{ pending() bool }); ok && p.pending() {
+			return true
+		}
+	}
+	return false
 }
 
 // watching attaches the watchers that a plan's observations need.

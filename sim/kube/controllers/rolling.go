@@ -86,7 +86,7 @@ func mayMiss(d *appsv1.Deployment) int32 {
 }
 
 // shrink makes old ReplicaSets smaller: first by what is not available anyway, then by what more pods than needed are available.
-// Source: kubernetes/kubernetes pkg/controller/deployment/rolling.go, reconcileOldReplicaSets.
+// Source: kubernetes/kubernetes pkg/controller/deployment/rolling.go, reconcileOldReplicaSets, which swallows the errors of both.
 func (x *Deployments) shrink(r *rollout) (bool, error) {
 	if specReplicas(r.old) == 0 {
 		return false, nil
@@ -104,9 +104,12 @@ func (x *Deployments) shrink(r *rollout) (bool, error) {
 			continue
 		}
 		n := min(most-gone, unhealthy)
+		if n < 0 { // its status is of a time when it was larger: nothing is done until that is written anew
+			return false, nil
+		}
 		now, _, err := x.scale(r.d, rs, *rs.Spec.Replicas-n)
-		if err != nil {
-			return false, err
+		if err != nil { // somebody has changed it: it will come again when the cache has seen that
+			return false, nil
 		}
 		r.old[i] = now
 		gone += n
@@ -119,8 +122,8 @@ func (x *Deployments) shrink(r *rollout) (bool, error) {
 		}
 		n := min(*rs.Spec.Replicas, spare-scaled)
 		now, _, err := x.scale(r.d, rs, *rs.Spec.Replicas-n)
-		if err != nil {
-			return false, err
+		if err != nil { // somebody has changed it: it will come again when the cache has seen that
+			return false, nil
 		}
 		r.old[i] = now
 		scaled += n
