@@ -1,13 +1,15 @@
 # make scenario [S=nlb-hairpin]   run the scenarios: what was observed against what is expected
 # make test                       the tests: no network, no containers, under a minute once built
+# make images && make e2e         the scenarios on a real cluster in Docker: README.md, "On a real cluster"
 # make help                       the rest
 
 GO      ?= go
 BIN     ?= ekslab
 LDFLAGS ?= -s -w
+E2E_TIMEOUT ?= 45m
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: scenario test oracle bench golden lint fuzz build cross clean help
+.PHONY: scenario test oracle bench golden lint fuzz build cross images e2e clean help
 
 scenario: build          ## run all scenarios, or one with S=slug; more flags in ARGS
 	./$(BIN) run $(S) $(ARGS)
@@ -42,6 +44,12 @@ cross:                   ## binaries for every platform, into dist/
 	  echo "dist/ekslab-$$os-$$arch$$ext"; \
 	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/ekslab-$$os-$$arch$$ext . || exit 1; \
 	done; done
+
+images:                  ## images of a real cluster, built where they cannot be pulled: all, or IMAGES=node; --build in ARGS pulls none
+	e2e/images/make-images $(ARGS) $(IMAGES)
+
+e2e:                     ## the scenarios on a real cluster in Docker; needs Docker and images; more flags in ARGS
+	EKSLAB_E2E=1 $(GO) test ./e2e/... -count=1 -v -timeout $(E2E_TIMEOUT) $(ARGS)
 
 clean:                   ## what the targets above made
 	rm -rf $(BIN) dist

@@ -24,6 +24,8 @@ type Config struct {
 	Backends map[string]backend.Backend
 	// Explain finds the chain of whys of a run; nil when this build cannot.
 	Explain Explainer
+	// LocalStackImage takes the image that --localstack-image names; nil leaves the flag out. Its error is a mistake of the user's.
+	LocalStackImage func(ref string) error
 	// Catalog reads the scenarios that are built in; nil means scenario.Embedded.
 	Catalog func() (*scenario.Catalog, error)
 	// Version is what --version prints; empty means the version that the build knows.

@@ -420,3 +420,23 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 }
+
+func TestLocalStackImage(t *testing.T) {
+	var named string
+	c := command{config: Config{LocalStackImage: func(ref string) error {
+		if ref == "No:1" {
+			return errors.New("repository name must be lowercase")
+		}
+		named = ref
+		return nil
+	}}}
+	for _, args := range [][]string{{"run", "--backend", "kind"}, {"parity", "slow-calls"}, {"doctor"}} {
+		named = ""
+		if _, stderr, code := c.ekslab(t, append(args, "--localstack-image", "mine:7")...); named != "mine:7" || code == run.ExitUsage {
+			t.Errorf("%v: the image is %q, exit code %d, %s", args, named, code, stderr)
+		}
+		if _, stderr, code := c.ekslab(t, append(args, "--localstack-image", "No:1")...); code != run.ExitUsage || !strings.Contains(stderr, "--localstack-image") || !strings.Contains(stderr, "must be lowercase") {
+			t.Errorf("%v with no reference: exit code %d, %s", args, code, stderr)
+		}
+	}
+}

@@ -30,6 +30,7 @@ and nothing else.`,
 			return a.diagnose(command.Context())
 		},
 	}
+	a.imageFlag(command)
 	command.Flags().BoolVar(&clean, "clean", false, "remove what earlier runs left behind")
 	return command
 }

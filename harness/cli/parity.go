@@ -48,6 +48,7 @@ available here.`,
 			return a.compareBackends(command.Context(), args, format, &c)
 		},
 	}
+	a.imageFlag(command)
 	f := command.Flags()
 	f.StringVar(&c.variant, "variant", "", "compare this variant only")
 	f.StringArrayVar(&c.set, "set", nil, "set a parameter, as `key=value`; may be repeated")

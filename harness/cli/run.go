@@ -62,6 +62,7 @@ Exit code: 0 all expectations hold, 1 one fails, 2 wrong usage or a mistake in a
 		},
 	}
 	a.choiceFlags(command, &f.choice, "run this variant only")
+	a.imageFlag(command)
 	flags := command.Flags()
 	flags.StringArrayVarP(&f.output, "output", "o", nil, "write the result as `FORMAT[=FILE]`: text, json, junit or github; may be repeated")
 	flags.StringVar(&f.pcap, "pcap", "", "write every captured packet to `FILE` (pcapng); needs one scenario and one variant")

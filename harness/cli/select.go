@@ -50,6 +50,13 @@ func (a *app) choiceFlags(command *cobra.Command, c *choice, variantUsage string
 	})
 }
 
+// imageFlag lets a command that runs on kind, or asks about it, name another image of LocalStack.
+func (a *app) imageFlag(command *cobra.Command) {
+	if a.LocalStackImage != nil {
+		command.Flags().Func("localstack-image", "LocalStack `IMAGE` that backend kind runs, in place of its own", a.LocalStackImage)
+	}
+}
+
 // complete offers words for a flag to the shell.
 func (a *app) complete(command *cobra.Command, flag string, words func(args []string) []string) {
 	_ = command.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -25,6 +25,7 @@ func Wiring(getenv func(string) string) Config {
 			sim.Name():  sim,
 			kind.Name(): kind,
 		},
+		LocalStackImage: func(ref string) error { return kind.UseImage(live.LocalStackImage, ref) },
 		Explain: func(ctx context.Context, job run.Job) (Explanation, error) {
 			d, err := sim.Explain(ctx, job.Plan, job.Seed)
 			if err != nil {

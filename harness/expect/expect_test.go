@@ -153,7 +153,11 @@ func TestAgree(t *testing.T) {
 		{"names", "hungTargetNodes", []any{"a"}, []any{"a"}, expect.Holds},
 		{"other names", "hungTargetNodes", []any{"a"}, []any{"b"}, expect.Fails},
 		{"shares by address", "hungRatioByAddress", map[string]any{"a": 0.5, "b": 0.0}, map[string]any{"a": 0.49, "b": 0.0}, expect.Holds},
-		{"other addresses", "hungRatioByAddress", map[string]any{"a": 0.5}, map[string]any{"c": 0.5}, expect.Fails},
+		{"other addresses are other names", "hungRatioByAddress", map[string]any{"a": 0.5, "b": 0.0}, map[string]any{"c": 0.0, "d": 0.49}, expect.Holds},
+		{"more addresses", "hungRatioByAddress", map[string]any{"a": 0.5}, map[string]any{"c": 0.5, "d": 0.0}, expect.Fails},
+		{"another share by address", "hungRatioByAddress", map[string]any{"a": 0.5, "b": 0.0}, map[string]any{"c": 0.0, "d": 0.6}, expect.Fails}, // 0.063 of 1000 and 1000
+		{"what each connection does", "synsPerHungConnection", 7.0, 7.1, expect.Holds},
+		{"each does something else", "synsPerHungConnection", 7.0, 11.0, expect.Fails},
 		{"different types", "hungRatio", 0.5, "0.5", expect.Fails},
 		{"no sample on either side", "connectTimeoutSeconds", nil, nil, expect.Holds},
 		{"no sample on one side", "connectTimeoutSeconds", 127.0, nil, expect.Inconclusive},

@@ -58,6 +58,10 @@ type Doc struct {
 	// Unit of a number or of a list's or map's values; empty for none.
 	Unit    string `json:"unit,omitempty"`
 	Meaning string `json:"meaning"`
+	// Mean is whether a number is a mean over connections to which the same is to happen, not a count of what chance brings.
+	Mean bool `json:"-"`
+	// Addressed is whether the keys of a map are addresses, which each backend gives out as it likes.
+	Addressed bool `json:"-"`
 	// Backends that can show it: sim, kind.
 	Backends []string `json:"backends"`
 	// Family is what watches for it: observations of one family are made together.

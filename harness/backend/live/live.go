@@ -1,19 +1,23 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ekslab/ekslab/harness/backend"
-	"github.com/ekslab/ekslab/harness/observe"
 	"github.com/ekslab/ekslab/harness/scenario"
 )
 
@@ -25,11 +29,29 @@ type Options struct {
 	LookPath func(string) (string, error)
 	// Dial opens a connection to the Docker API; nil means a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Docker runs the docker command; nil means the one on PATH.
+	Docker DockerCommand
+	// Images are the images named on the command line.
+	Images map[ImageName]string
+	// TempDir is where runs keep their files; empty means os.TempDir.
+	TempDir string
+	// Artifacts is where a run that fails leaves its captures and logs; empty leaves none.
+	Artifacts string
+	// Log is told of what goes on; nil means nobody.
+	Log *slog.Logger
 }
 
 // Backend is real Kubernetes in Docker.
 type Backend struct {
-	opts Options
+	opts   Options
+	images *Images
+	// running is held by a run: a cluster of this size fills a machine, and callers queue.
+	running chan struct{}
+	// swept is whether this process has removed what dead ones left.
+	swept atomic.Bool
+
+	checking sync.Mutex
+	checked  []backend.Need
 }
 
 var (
@@ -48,42 +70,92 @@ func New(opts Options) *Backend {
 	if opts.Dial == nil {
 		opts.Dial = (&net.Dialer{}).DialContext
 	}
-	return &Backend{opts: opts}
+	if opts.Docker == nil {
+		opts.Docker = RunDocker
+	}
+	if opts.TempDir == "" {
+		opts.TempDir = os.TempDir()
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &Backend{opts: opts, running: make(chan struct{}, 1)}
+	b.images = NewImages(ImageOptions{Flags: opts.Images, Getenv: opts.Getenv, Docker: opts.Docker, Progress: func(note string) { opts.Log.Info(note) }})
+	return b
 }
 
 // Name is "kind".
 func (b *Backend) Name() string { return "kind" }
 
-// ErrNotBuilt is the error of asking this build to run on a cluster.
-var ErrNotBuilt = errors.New("this build of ekslab has no cluster support")
+// usedImages are those that a run needs from outside.
+var usedImages = []ImageName{NodeImage, ToolsImage, LocalStackImage}
 
-// Check answers with everything that is missing.
-func (b *Backend) Check(ctx context.Context, _ *scenario.Plan) error {
-	return backend.NewUnavailable(b.Name(), b.Needs(ctx))
-}
-
-// Run refuses: there is nothing yet to run on.
-func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, _ backend.Options) (*observe.Recording, error) {
-	if err := b.Check(ctx, plan); err != nil {
-		return nil, err
+// Check says what of the plan it cannot do, and what the machine lacks. It starts and pulls nothing.
+func (b *Backend) Check(ctx context.Context, plan *scenario.Plan) error {
+	if err := supported(plan); err != nil {
+		return err
 	}
-	return nil, ErrNotBuilt
+	b.checking.Lock()
+	defer b.checking.Unlock()
+	if b.checked == nil { // the machine does not change between two variants, and a registry may take long to say that it is not there
+		needs := b.commands(ctx)
+		needs = append(needs, b.imageNeeds(ctx, needs)...)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		b.checked = needs
+	}
+	workers := 0
+	for _, g := range plan.World.NodeGroups {
+		workers += g.Size
+	}
+	return backend.NewUnavailable(b.Name(), append(slices.Clone(b.checked), inotifyNeed(workers, os.ReadFile)))
 }
 
 // Needs lists what the backend needs of the machine.
 func (b *Backend) Needs(ctx context.Context) []backend.Need {
-	return []backend.Need{
-		b.docker(ctx),
-		{
-			Name:    "cluster support",
-			Problem: ErrNotBuilt.Error(),
-			Remedy:  "run the scenario on the simulator, which needs nothing: --backend sim (the default)",
-		},
+	needs := b.commands(ctx)
+	if needs[0].Met() && needs[1].Met() {
+		needs = append(needs, b.images.MachineNeeds(ctx)...)
 	}
+	return append(needs, b.imageNeeds(ctx, needs)...)
 }
 
-// Clean removes what earlier runs left behind. As nothing is ever created, there is nothing to remove.
-func (b *Backend) Clean(context.Context) ([]string, error) { return nil, nil }
+// commands are Docker's API and the commands that a run uses.
+func (b *Backend) commands(ctx context.Context) []backend.Need {
+	return []backend.Need{b.docker(ctx),
+		b.command("docker", "kind drives Docker by this command", "install Docker's command line: https://docs.docker.com/engine/install/"),
+		b.command("go", "the programs that run in pods are compiled on the spot", "install Go: https://go.dev/doc/install")}
+}
+
+// command is the need for a command on PATH.
+func (b *Backend) command(name, why, remedy string) backend.Need {
+	path, err := b.opts.LookPath(name)
+	if err != nil {
+		return backend.Need{Name: name + " command", Problem: "there is no " + name + " on PATH; " + why, Remedy: remedy}
+	}
+	return backend.Need{Name: name + " command", Found: path}
+}
+
+// imageNeeds are the images, where there is a Docker to ask.
+func (b *Backend) imageNeeds(ctx context.Context, others []backend.Need) (needs []backend.Need) {
+	if backend.NewUnavailable(b.Name(), others[:min(len(others), 2)]) != nil {
+		return nil
+	}
+	needs = make([]backend.Need, len(usedImages))
+	var all sync.WaitGroup
+	for i, name := range usedImages {
+		all.Go(func() { needs[i] = b.images.Need(ctx, name) })
+	}
+	all.Wait()
+	return needs
+}
+
+func (b *Backend) output(ctx context.Context, args ...string) ([]byte, error) {
+	var out bytes.Buffer
+	err := b.opts.Docker(ctx, nil, &out, args...)
+	return out.Bytes(), err
+}
 
 // dialTimeout bounds the wait for a Docker API on another machine; a local one answers or refuses at once.
 const dialTimeout = 2 * time.Second

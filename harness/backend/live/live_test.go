@@ -52,17 +52,43 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-// TestNeverAPass: whatever the machine has, this build says that it cannot.
+// TestNeverAPass: a machine without Docker runs nothing, and says what is missing.
 func TestNeverAPass(t *testing.T) {
-	b := New(Options{Dial: func(context.Context, string, string) (net.Conn, error) {
-		c, _ := net.Pipe()
-		return c, nil
-	}})
+	b := New(Options{
+		Dial:     func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED },
+		LookPath: func(string) (string, error) { return "", errors.New("not found") },
+		TempDir:  t.TempDir(),
+	})
+	plan := planOf(t, "broken", nil)
 	var u *backend.Unavailable
-	if err := b.Check(context.Background(), nil); !errors.As(err, &u) || len(u.Missing) == 0 {
+	if err := b.Check(t.Context(), plan); !errors.As(err, &u) || len(u.Missing) != 3 {
 		t.Errorf("Check: %v", err)
 	}
-	if rec, err := b.Run(context.Background(), nil, backend.Options{}); rec != nil || err == nil {
+	if rec, err := b.Run(t.Context(), plan, backend.Options{}); rec != nil || !errors.As(err, &u) {
 		t.Errorf("Run: %v, %v", rec, err)
+	}
+}
+
+// What the backend cannot do it says by its name, before it looks at the machine.
+func TestSupported(t *testing.T) {
+	for _, test := range []struct {
+		variant string
+		set     map[string]string
+		want    string // empty: it can
+	}{
+		{"broken", nil, ""},
+		{"fixed-preserve-off", nil, ""},
+		{"fixed-ip-targets", nil, ""},
+		{"fixed-clusterip", nil, ""},
+		{"fixed-local", nil, ""},
+		{"broken", map[string]string{"dnsAffinity": "zone"}, ""},
+		{"broken", map[string]string{"clientHostNetwork": "true"}, ""},
+		{"broken", map[string]string{"nodesPerZone": "10,10,10"}, "30 nodes"},
+		{"broken", map[string]string{"kernelTimerHZ": "250"}, "kernel.timerHZ 250"},
+	} {
+		err := supported(planOf(t, test.variant, test.set))
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s %v: %v, want %q", test.variant, test.set, err, test.want)
+		}
 	}
 }
