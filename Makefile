@@ -9,13 +9,16 @@ LDFLAGS ?= -s -w
 E2E_TIMEOUT ?= 45m
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: scenario test bench golden lint fuzz build cross images e2e clean help
+.PHONY: scenario test oracle bench golden lint fuzz build cross images e2e clean help
 
 scenario: build          ## run all scenarios, or one with S=slug; more flags in ARGS
 	./$(BIN) run $(S) $(ARGS)
 
 test:                    ## all tests
 	$(GO) test ./...
+
+oracle:                  ## the VPC CNI's data store against that of the real plugin, a module of its own (Linux; fetches its dependencies)
+	cd sim/cni/ipamd/oracle && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 bench:                   ## benchmarks of the engine, the packet path, the control plane and whole scenarios
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -219,7 +219,7 @@ func quick(line string) string {
 	switch w := words(line); {
 	case len(w) == 2 || slices.Contains(w, "kind") || w[1] == "parity" || w[1] == "doctor":
 		return " --help"
-	case w[1] == "run" || w[1] == "explain" || w[1] == "sweep":
+	case strings.Contains(line, "hairpin") && (w[1] == "run" || w[1] == "explain" || w[1] == "sweep"):
 		return " --set connections=2"
 	}
 	return ""

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -10,12 +12,14 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/ekslab/ekslab/sim/cloudtrail"
 	"github.com/ekslab/ekslab/sim/cni"
+	"github.com/ekslab/ekslab/sim/cni/ipamd"
 	"github.com/ekslab/ekslab/sim/dns"
 	"github.com/ekslab/ekslab/sim/ec2"
 	"github.com/ekslab/ekslab/sim/elb"
@@ -49,13 +53,19 @@ type World struct {
 	Kubelets *kubelet.Kubelets
 	Nodes    []*Node
 	Loads    []*LoadRun
+	// OnPool is called after each change of what a node's ipamd holds. It may be nil.
+	OnPool func(*Node, *ipamd.Agent)
 
-	spec     Spec
-	serial   uint64
-	services *kube.Informer[*corev1.Service]
-	spaces   *kube.Informer[*corev1.Namespace]
-	proxies  *kubeproxy.Proxies
-	operator *kube.Client
+	spec       Spec
+	cniVersion ipamd.Version
+	byName     map[string]*Node
+	serial     uint64
+	services   *kube.Informer[*corev1.Service]
+	spaces     *kube.Informer[*corev1.Namespace]
+	proxies    *kubeproxy.Proxies
+	operator   *kube.Client
+	lbc        *lbc.Controller
+	monitor    *controllers.NodeMonitor
 }
 
 // Node is a worker node.
@@ -64,32 +74,52 @@ type Node struct {
 	Instance *ec2.Instance
 	Root     *linux.Namespace
 	CNI      *cni.Host
+	Kubelet  *kubelet.Node
 }
 
 // New builds a world at time 0. Nothing has happened yet but what made its network, nodes and controllers.
 // Observe may be nil; it is called before the first record, so that it sees all of them.
 func New(spec Spec, observe func(*trace.Log)) (*World, error) {
-	w := &World{spec: spec}
+	w := &World{spec: spec, byName: map[string]*Node{}}
+	var err error
+	if w.cniVersion, err = ipamd.VersionOf(spec.VPCCNI.Version); err != nil {
+		return nil, err
+	}
+	if _, err := ipamd.ReadSettings(w.cniVersion, ipamd.ManifestEnv(w.cniVersion, spec.VPCCNI.Env)); err != nil {
+		return nil, err
+	}
+	if len(spec.VPC.CIDRs) == 0 {
+		return nil, errors.New("the VPC has no CIDR block")
+	}
 	w.Engine = engine.New(engine.Options{Seed: spec.Seed, ShuffleTies: spec.ShuffleTies})
 	w.Log = trace.New(w.Engine)
 	if observe != nil {
 		observe(w.Log)
 	}
 	w.Trail = cloudtrail.New(w.Engine, w.Log, 0)
-	w.VPC = vpc.New(w.Engine, w.Log, spec.VPC.CIDR, vpc.Options{})
+	w.Trail.SetLatency(spec.APILatency)
+	w.VPC = vpc.New(w.Engine, w.Log, spec.VPC.CIDRs[0], vpc.Options{})
+	for _, c := range spec.VPC.CIDRs[1:] {
+		if err := w.VPC.AddCIDR(c); err != nil {
+			return nil, err
+		}
+	}
 	subnets, err := w.subnets()
 	if err != nil {
 		return nil, err
 	}
-	w.EC2 = ec2.New(w.Engine, w.Log, w.Trail, w.VPC, spec.Region)
-	w.ELB = elb.New(w.Engine, w.Log, w.Trail, w.VPC, accountID, spec.Region, w.EC2.PrimaryInterface, &w.serial, elb.Options{Switches: spec.Switches.ELB})
+	w.EC2 = ec2.New(w.Engine, w.Log, w.Trail, w.VPC, spec.Region, ec2.Options{Throttle: spec.EC2Throttle})
+	w.ELB = elb.New(w.Engine, w.Log, w.Trail, w.VPC, accountID, spec.Region, w.EC2.PrimaryInterface, &w.serial, spec.elbOptions())
 	w.Kube = kube.New(w.Engine, w.Log, kube.Options{ServiceCIDR: spec.Cluster.ServiceCIDR})
 	w.operator = w.Kube.As(kube.Caller{User: "kubernetes-admin", UserAgent: "kubectl"})
-	w.controlPlane()
+	if err := w.controlPlane(); err != nil {
+		return nil, err
+	}
 	if err := w.nodes(subnets); err != nil {
 		return nil, err
 	}
 	w.names()
+	w.nodeAgents()
 	w.coreDNS()
 	return w, nil
 }
@@ -107,6 +137,7 @@ func (w *World) subnets() (map[string]*vpc.Subnet, error) {
 		} else {
 			tags["kubernetes.io/role/internal-elb"] = "1"
 		}
+		maps.Copy(tags, s.Tags)
 		sn, err := w.VPC.AddSubnet(s.Name, s.Zone, s.CIDR, s.Public, tags)
 		if err != nil {
 			return nil, err
@@ -117,30 +148,39 @@ func (w *World) subnets() (map[string]*vpc.Subnet, error) {
 }
 
 // controlPlane starts what runs beside the API server.
-func (w *World) controlPlane() {
+func (w *World) controlPlane() error {
 	c := w.Kube
 	pods, nodes := kube.NewInformer[*corev1.Pod](c), kube.NewInformer[*corev1.Node](c)
 	deployments, sets := kube.NewInformer[*appsv1.Deployment](c), kube.NewInformer[*appsv1.ReplicaSet](c)
 	w.services = kube.NewInformer[*corev1.Service](c)
 	w.spaces = kube.NewInformer[*corev1.Namespace](c)
 	slices := kube.NewInformer[*discoveryv1.EndpointSlice](c)
-	controllers.NewDeployments(c, deployments, sets)
 	controllers.NewReplicaSets(c, sets, pods)
+	controllers.NewDeployments(c, deployments, sets, pods)
+	controllers.NewGarbage(c, deployments, sets, pods, w.services, slices)
+	controllers.NewDaemonSets(c, kube.NewInformer[*appsv1.DaemonSet](c), pods, nodes)
+	controllers.NewNodeLifecycle(c, nodes)
+	w.monitor = controllers.NewNodeMonitor(c, pods)
 	controllers.NewEndpointSlices(c, w.services, pods, nodes)
 	scheduler.New(c, pods, nodes)
 	cloudprovider.New(c, w.services, nodes, cloudprovider.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, ELBV2: w.ELB, EC2: w.EC2})
 	if w.spec.LoadBalancerController == LBC {
-		lbc.New(c, w.services, slices, nodes, lbc.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, VPCCIDR: w.VPC.CIDR, ELBV2: w.ELB, EC2: w.EC2})
+		if err := w.loadBalancerController(lbc.Caches{Services: w.services, Slices: slices, Nodes: nodes, Pods: pods}); err != nil {
+			return err
+		}
 	}
 	images := workload.Standard()
 	images["eks/coredns"] = func(x workload.Container) error {
 		_, err := coredns.Start(w.Log, x.Namespace, w.VPC.Resolver(), w)
 		return err
 	}
+	images[awsNodeImage] = w.awsNode
+	images[kubeProxyImage] = func(workload.Container) error { return nil } // the node's rules are written all the same
 	// The nodes' own caches lag for themselves.
 	agents := kube.NewInformer[*corev1.Pod](c)
-	w.Kubelets = kubelet.New(c, agents, kubelet.Options{Images: images, ClusterDNS: c.DNSAddr(), NodeDNS: w.VPC.Resolver(), Domain: ec2.Domain(w.spec.Region)})
+	w.Kubelets = kubelet.New(c, agents, kubelet.Options{Images: images, ClusterDNS: c.DNSAddr(), NodeDNS: w.VPC.Resolver(), Domain: ec2.Domain(w.spec.Region), Times: w.spec.Kubelet})
 	w.proxies = kubeproxy.New(c, kube.NewInformer[*corev1.Service](c), slices, kubeproxy.Options{NoMasquerade: w.spec.Switches.NoMasquerade})
+	return nil
 }
 
 // ClusterIP is the address of a Service by its name, for CoreDNS.
@@ -189,31 +229,35 @@ func (w *World) node(g *NodeGroup, ordinal int, sn *vpc.Subnet, a netip.Addr, gr
 	host, _, _ := strings.Cut(in.PrivateDNSName, ".")
 	kernel := linux.NewKernel(w.Engine, w.Log, host, w.spec.Sysctls, &w.serial, linux.KernelOptions{TimerHZ: w.spec.TimerHZ, Switches: w.spec.Switches.Linux})
 	n := &Node{Name: in.PrivateDNSName, Instance: in, Root: kernel.NewNamespace(host)}
-	n.CNI = cni.New(n.Root, in.Interfaces[0], cni.Options{InstanceID: in.ID, MaxInterfaces: in.Limits.Interfaces, AddressesPerInterface: in.Limits.Addresses, VPC: w.VPC, EC2: w.EC2})
+	n.Kubelet = w.Kubelets.Add(n.Name, n.Root)
+	n.CNI = w.plugin(n, n.Kubelet)
+	n.Kubelet.CNI = n.CNI
 	w.Nodes = append(w.Nodes, n)
-	w.Kubelets.Add(n.Name, n.Root, n.CNI)
+	w.byName[n.Name] = n
 	w.proxies.Add(n.Name, n.Root)
-	_, err = w.Kube.As(kube.Caller{User: "system:node:" + n.Name, UserAgent: "kubelet"}).Create(&corev1.Node{
+	maxPods := g.MaxPods
+	if maxPods == 0 {
+		maxPods = in.Limits.MaxPods()
+	}
+	pods := corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(int64(maxPods), resource.DecimalSI)}
+	return n.Kubelet.Register(&corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: map[string]string{
 			corev1.LabelHostname: n.Name, corev1.LabelTopologyZone: sn.Zone, corev1.LabelTopologyRegion: w.spec.Region, corev1.LabelInstanceTypeStable: g.InstanceType,
 			"eks.amazonaws.com/nodegroup": g.Name,
 			// The node's number within its group, so that a manifest can name one node whatever its address.
 			"ekslab/ordinal": strconv.Itoa(ordinal),
 		}},
-		Spec: corev1.NodeSpec{ProviderID: "aws:///" + sn.Zone + "/" + string(in.ID)},
-		Status: corev1.NodeStatus{
-			Allocatable: corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(int64(in.Limits.MaxPods()), resource.DecimalSI)},
-			Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady"}},
-			Addresses:   []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: in.Interfaces[0].Primary().String()}},
-		},
+		Spec:   corev1.NodeSpec{ProviderID: "aws:///" + sn.Zone + "/" + string(in.ID)},
+		Status: corev1.NodeStatus{Capacity: pods, Allocatable: pods, Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: in.Interfaces[0].Primary().String()}}},
 	})
-	return err
 }
 
 // names makes the VPC's resolver serve the load balancers' names and the hosts'.
 func (w *World) names() {
 	r := dns.NewResolver(w.Engine, w.Log, w.VPC)
-	r.Serve("elb."+w.spec.Region+".amazonaws.com", w.ELB)
+	r.Serve("elb."+w.spec.Region+".amazonaws.com", w.ELB) // of Network Load Balancers
+	r.Serve(w.spec.Region+".elb.amazonaws.com", w.ELB)    // of Application Load Balancers
+	w.internet(r)
 	hosts := dns.Hosts{}
 	for _, n := range w.Nodes {
 		hosts[n.Name] = n.Instance.Interfaces[0].Primary()
@@ -259,7 +303,11 @@ func (w *World) Apply(at time.Duration, objects Objects) {
 	w.Engine.At(at, "kubectl apply", engine.Func(func() {
 		w.Engine.Go("kubectl apply", func(p *engine.Process) {
 			for _, o := range objects {
-				w.must(w.operator.Create(o.(kube.Object)))
+				_, err := w.operator.Create(o.(kube.Object))
+				if apierrors.IsAlreadyExists(err) { // a Namespace default, the IngressClass that a chart has brought
+					_, err = w.operator.Update(o.(kube.Object))
+				}
+				w.must(nil, err)
 				p.Sleep(applyPause)
 			}
 		})

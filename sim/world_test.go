@@ -23,7 +23,7 @@ func small(t testing.TB, controller string, nodes int, local bool, observe func(
 	pfx := netip.MustParsePrefix
 	s := linux.DefaultSysctls()
 	spec := Spec{Seed: 1, Region: "eu-west-1", Cluster: Cluster{Name: "c", Version: "1.22", ServiceCIDR: pfx("10.100.0.0/16")}, Sysctls: s, LoadBalancerController: controller,
-		VPC: VPC{CIDR: pfx("192.168.0.0/16"), Subnets: []Subnet{
+		VPC: VPC{CIDRs: []netip.Prefix{pfx("192.168.0.0/16")}, Subnets: []Subnet{
 			{Name: "pub-a", Zone: "eu-west-1a", CIDR: pfx("192.168.0.0/19"), Public: true}, {Name: "pub-b", Zone: "eu-west-1b", CIDR: pfx("192.168.32.0/19"), Public: true},
 			{Name: "priv-a", Zone: "eu-west-1a", CIDR: pfx("192.168.64.0/19")}, {Name: "priv-b", Zone: "eu-west-1b", CIDR: pfx("192.168.96.0/19")}}},
 		NodeGroups: []NodeGroup{{Name: "a", Subnet: "pub-a", InstanceType: "m5.large", Size: 1}, {Name: "b", Subnet: "pub-b", InstanceType: "m5.large", Size: nodes - 1}},
@@ -69,7 +69,8 @@ func TestOrderOfCallsThatMakeALoadBalancer(t *testing.T) {
 		{InTree, "in-tree cloud provider", []string{"DescribeInstances", "DescribeSubnets", "DescribeRouteTables", "DescribeLoadBalancers!LoadBalancerNotFound", "CreateLoadBalancer", "CreateTargetGroup", "AddTags", "RegisterTargets", "CreateListener",
 			"DescribeLoadBalancerAttributes", "DescribeSubnets", "DescribeSecurityGroups", "DescribeSecurityGroups", "AuthorizeSecurityGroupIngress", "DescribeSecurityGroups", "AuthorizeSecurityGroupIngress", "DescribeSecurityGroups", "AuthorizeSecurityGroupIngress"}},
 		{LBC, "aws-load-balancer-controller", []string{"CreateTargetGroup", "DescribeTargetGroupAttributes", "DescribeSubnets", "DescribeLoadBalancers!LoadBalancerNotFound", "CreateLoadBalancer", "DescribeLoadBalancerAttributes", "DescribeListeners", "CreateListener",
-			"DescribeSecurityGroups", "AuthorizeSecurityGroupIngress", "DescribeTargetHealth", "RegisterTargets"}},
+			// The rules come with the first targets: pkg/targetgroupbinding/resource_manager.go, between listing targets and registering them.
+			"DescribeTargetHealth", "DescribeInstances", "DescribeSecurityGroups", "AuthorizeSecurityGroupIngress", "RegisterTargets"}},
 	} {
 		w := small(t, c.controller, 3, false, nil)
 		settle(t, w)

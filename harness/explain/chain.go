@@ -346,6 +346,9 @@ func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
+	if strings.HasSuffix(what, "s") || strings.HasSuffix(what, "x") {
+		what += "e"
+	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
 

@@ -7,12 +7,14 @@ type Family string
 const (
 	// OfFlows are observations of calls through a load balancer and of their connections.
 	OfFlows Family = "flows"
+	// OfAddresses are observations of the addresses that nodes take from subnets for their pods.
+	OfAddresses Family = "addresses"
 )
 
 // All returns every observation that a scenario may name.
 func All() Vocabulary {
 	v := Vocabulary{}
-	for _, docs := range [][]Doc{flowDocs} {
+	for _, docs := range [][]Doc{flowDocs, addressDocs, rolloutDocs} {
 		for _, d := range docs {
 			if _, twice := v[d.Name]; twice {
 				panic("observe: " + d.Name + " is documented twice")

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -387,7 +388,8 @@ func (p *page) stated(in string, r expect.Result) {
 
 // Compared writes a comparison: "hungRatio is 0.1665, expected near 0.166667 ± 0.0333".
 func Compared(c scenario.Comparison) string {
-	s := c.Left + " is " + Value(c.Observed) + ", expected "
+	observed, expected := compared(c.Observed, c.Expected)
+	s := c.Left + " is " + observed + ", expected "
 	switch c.Operator {
 	case "==":
 	case "!=":
@@ -395,11 +397,34 @@ func Compared(c scenario.Comparison) string {
 	default:
 		s += c.Operator + " "
 	}
-	s += Value(c.Expected)
+	s += expected
 	if c.Margin > 0 {
 		s += " ± " + strconv.FormatFloat(c.Margin, 'g', 2, 64)
 	}
 	return s
+}
+
+// compared writes two values; of long lists of one length a few items, from the first on that differs.
+func compared(a, b any) (string, string) {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	if a == nil || b == nil || x.Kind() != reflect.Slice || y.Kind() != reflect.Slice || x.Len() != y.Len() || x.Len() <= maxItems+1 {
+		return Value(a), Value(b)
+	}
+	from := 0
+	for from < x.Len()-maxItems && Value(x.Index(from).Interface()) == Value(y.Index(from).Interface()) {
+		from++
+	}
+	if from == x.Len()-maxItems && Value(a) == Value(b) {
+		from = 0
+	}
+	some := func(v reflect.Value) string {
+		text := Value(v.Slice(from, from+maxItems).Interface())
+		if from > 0 {
+			text = fmt.Sprintf("%s from number %d on", text, from+1)
+		}
+		return fmt.Sprintf("%s, of %d", text, v.Len())
+	}
+	return some(x), some(y)
 }
 
 // first is a label on the first of several lines.
@@ -524,17 +549,21 @@ func (p *page) next(outcomes []run.Outcome) {
 		if !broken {
 			remedies = slices.DeleteFunc(remedies, func(r remedy) bool { return r.name != s.Variants[0].Name })
 		}
-		if len(remedies) == 0 {
+		list := func(title string, remedies []remedy) {
+			if len(remedies) > 0 {
+				lines = append(lines, title)
+			}
+			for _, r := range remedies {
+				lines = append(lines, "    "+p.bold(r.name)+"  "+r.doc, "      "+p.cyan(r.command))
+			}
+		}
+		if !broken {
+			list("  See the failure that it is a remedy for:", remedies)
 			continue
 		}
-		if broken {
-			lines = append(lines, "  Apply a remedy and see it gone:")
-		} else {
-			lines = append(lines, "  See the failure that it is a remedy for:")
-		}
-		for _, r := range remedies {
-			lines = append(lines, "    "+p.bold(r.name)+"  "+r.doc, "      "+p.cyan(r.command))
-		}
+		isRemedy := func(r remedy) bool { return strings.HasPrefix(r.name, "fixed-") }
+		list("  Apply a remedy and see it gone:", slices.DeleteFunc(slices.Clone(remedies), func(r remedy) bool { return !isRemedy(r) }))
+		list("  See it in another form:", slices.DeleteFunc(remedies, isRemedy))
 	}
 	if doctor {
 		say("See what this machine lacks and how to get it:", "ekslab doctor")

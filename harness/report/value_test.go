@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/ekslab/ekslab/harness/scenario"
 )
 
 func TestNumber(t *testing.T) {
@@ -75,6 +77,36 @@ func TestQuantity(t *testing.T) {
 	}{{0.1665, "1", "0.1665 (16.65 %)"}, {0, "1", "0"}, {1, "1", "1"}, {1.0 / 6, "1", "0.166667 (16.67 %)"}, {5, "s", "5 s"}, {3, "", "3"}} {
 		if have := quantity(test.v, test.unit); have != test.want {
 			t.Errorf("%v %s: %q, want %q", test.v, test.unit, have, test.want)
+		}
+	}
+}
+
+// Long lists that are compared are shown where they differ.
+func TestCompared(t *testing.T) {
+	list := func(n int, set map[int]float64) (l []any) {
+		for i := range n {
+			v, ok := set[i]
+			if !ok {
+				v = 20
+			}
+			l = append(l, v)
+		}
+		return l
+	}
+	for _, c := range []struct {
+		name string
+		a, b any
+		want string
+	}{
+		{"short", list(3, nil), list(3, map[int]float64{1: 30}), "x is 20, 20, 20, expected 20, 30, 20"},
+		{"long and equal", list(12, nil), list(12, nil), "x is 20, 20, 20, 20, 20, 20, 20, 20, of 12, expected 20, 20, 20, 20, 20, 20, 20, 20, of 12"},
+		{"long, the third differs", list(12, nil), list(12, map[int]float64{2: 30}), "x is 20, 20, 20, 20, 20, 20, 20, 20 from number 3 on, of 12, expected 30, 20, 20, 20, 20, 20, 20, 20 from number 3 on, of 12"},
+		{"long, the last differs", list(12, nil), list(12, map[int]float64{11: 30}), "x is 20, 20, 20, 20, 20, 20, 20, 20 from number 5 on, of 12, expected 20, 20, 20, 20, 20, 20, 20, 30 from number 5 on, of 12"},
+		{"of two lengths", list(1, nil), list(10, nil), "x is 20, expected 20, 20, 20, 20, 20, 20, 20, 20, 20, 20"},
+		{"nothing", nil, list(10, nil), "x is no sample, expected 20, 20, 20, 20, 20, 20, 20, 20, 20, 20"},
+	} {
+		if got := Compared(scenario.Comparison{Left: "x", Operator: "==", Observed: c.a, Expected: c.b}); got != c.want {
+			t.Errorf("%s: %s", c.name, got)
 		}
 	}
 }

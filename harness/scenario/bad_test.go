@@ -113,11 +113,47 @@ func TestBadScenarios(t *testing.T) {
 			`scenario.yaml:42: world.addOns.kube-proxy.mode: want one of iptables, ipvs, nftables, have "iptable"; did you mean "iptables"?`}},
 		{"nothing in a list", "symptoms: [it hangs]", "symptoms: [it hangs, ]\nmanifests2:", []string{
 			`scenario.yaml:11: unknown field "manifests2" in the file; did you mean "manifests"?`}},
+		{"a version of the VPC CNI", "    vpc-cni: {}", "    vpc-cni: {version: \"1.11\"}", []string{
+			`scenario.yaml:41: version "1.11" of the VPC CNI is not modelled; there are 1.10, 1.12, 1.13, 1.16.0, 1.16.4, 1.23`}},
+		{"a variable that nothing reads", "    vpc-cni: {}", "    vpc-cni: {env: [{name: WARM_IP_TARGETS, value: \"1\"}]}", []string{
+			`scenario.yaml:41: world.addOns.vpc-cni.env: environment variable WARM_IP_TARGETS=1 of aws-node: not modelled`}},
+		{"a variable twice", "    vpc-cni: {}", "    vpc-cni: {env: [{name: MAX_ENI, value: \"1\"}, {name: MAX_ENI, value: \"2\"}]}", []string{
+			`scenario.yaml:41: the variable MAX_ENI is set twice`}},
+		{"a variable that is a number", "    vpc-cni: {}", "    vpc-cni: {env: [{name: MAX_ENI, value: 1}]}", []string{
+			`scenario.yaml:41: world.addOns.vpc-cni.env[0].value: want text (in quotes), have the number 1`}},
+		{"an ENIConfig nowhere", "    vpc-cni: {}", "    vpc-cni: {eniConfigs: [{name: z, subnet: d}, {name: z, subnet: a}]}", []string{
+			`scenario.yaml:41: two ENIConfigs are named "z"`,
+			`scenario.yaml:41: ENIConfig z is in subnet "d", which the world does not have; did you mean "a"?`}},
+		{"an instance type", "instanceType: m5.large, size: '${params.sizes[1]}'", "instanceType: m5.lage, size: '${params.sizes[1]}'", []string{
+			`scenario.yaml:37: node group ng-b: unknown instance type "m5.lage"; did you mean "m5.large"?`}},
+		{"more pods than kubelet is asked for", "instanceType: m5.large, size: '${params.sizes[1]}'", "instanceType: m5.large, maxPods: 1001, size: '${params.sizes[1]}'", []string{
+			`scenario.yaml:37: node group ng-b: maxPods 1001; 1000 are the most, and 0 is what EKS sets for m5.large, 29`}},
+		{"a range that AWS does not have", "cidr: 192.168.32.0/19, when", "cidr: 192.168.32.0/30, when", []string{
+			`scenario.yaml:34: subnet b (192.168.32.0/30): a subnet is from /16 to /28`}},
+		{"no range", "cidr: 192.168.32.0/19, when", "when", []string{
+			`scenario.yaml:34: subnet b has no range: cidr or prefixLength is needed`}},
+		{"two ranges", "cidr: 192.168.32.0/19, when", "prefixLength: 20, cidr: 192.168.32.0/19, when", []string{
+			`scenario.yaml:34: subnet b has cidr and prefixLength; one is needed`}},
+		{"blocks that overlap", "    cidr: 192.168.0.0/16\n", "    cidr: 192.168.0.0/16\n    secondaryCIDRs: [192.168.128.0/17, 10.0.0.1/8]\n", []string{
+			`scenario.yaml:32: the VPC's CIDR blocks 192.168.0.0/16 and 192.168.128.0/17 overlap`,
+			`scenario.yaml:32: world.vpc.secondaryCIDRs: "10.0.0.1/8" has bits beyond its length: it should be 10.0.0.0/8`}},
+		{"set env of what is not there", "timeline:\n", "timeline:\n  - {at: 0s, setEnv: {target: Deployment/web/wbe, env: [{name: A, value: b}]}}\n", []string{
+			`scenario.yaml:54: setEnv: there is no "Deployment/web/wbe"; DaemonSet/kube-system/aws-node and the Deployments of the manifests have an environment`}},
+		{"set env of nothing", "timeline:\n", "timeline:\n  - {at: 0s, setEnv: {target: Deployment/web/web}}\n", []string{
+			`scenario.yaml:54: setEnv: no variable is named: env or remove is needed`}},
+		{"set env and remove it", "timeline:\n", "timeline:\n  - {at: 0s, setEnv: {target: DaemonSet/kube-system/aws-node, env: [{name: MAX_ENI, value: \"1\"}], remove: [MAX_ENI]}}\n", []string{
+			`scenario.yaml:54: setEnv: the variable MAX_ENI is named twice`}},
+		{"set env of aws-node that nothing reads", "timeline:\n", "timeline:\n  - {at: 0s, setEnv: {target: DaemonSet/kube-system/aws-node, env: [{name: A, value: \"1\"}]}}\n", []string{
+			`scenario.yaml:54: setEnv: environment variable A=1 of aws-node: not modelled`}},
+		{"scale of what is not there", "timeline:\n", "timeline:\n  - {at: 0s, scale: {deployment: web/wbe, replicas: 1}}\n", []string{
+			`scenario.yaml:54: the manifests have no Deployment "web/wbe"; did you mean "web/web"?`}},
+		{"fewer than none", "timeline:\n", "timeline:\n  - {at: 0s, scale: {deployment: web/web, replicas: -1}}\n", []string{
+			`scenario.yaml:54: timeline[0].scale.replicas: want a whole number of at least 0, have the number -1`}},
 		{"several at once", "apiVersion: ekslab/v1alpha1\nkind: Scenario", "apiVersion: ekslab/v1\nkind: Scene", []string{
 			`scenario.yaml:1: apiVersion: want "ekslab/v1alpha1", have "ekslab/v1"; did you mean "ekslab/v1alpha1"?`,
 			`scenario.yaml:2: kind: want "Scenario", have "Scene"`}},
 		{"no such verb", "modifyTargetGroupAttributes:", "modifyTargetGroupAttribute:", []string{
-			`scenario.yaml:54: timeline[0] has no verb; one of modifyTargetGroupAttributes, modifyLoadBalancerAttributes is needed`,
+			`scenario.yaml:54: timeline[0] has no verb; one of modifyTargetGroupAttributes, modifyLoadBalancerAttributes, setEnv, scale, setImage, patch, rolloutRestart, labelNamespace, crashNode is needed`,
 			`scenario.yaml:56: unknown field "modifyTargetGroupAttribute" in timeline[0]; did you mean "modifyTargetGroupAttributes"?`}},
 		{"two verbs", "    when: params.preserve != null\n", "    modifyLoadBalancerAttributes: {service: web/web, attributes: {}}\n", []string{
 			`scenario.yaml:54: timeline[0] has modifyTargetGroupAttributes and modifyLoadBalancerAttributes; one verb is needed, so write one item for each`}},
@@ -164,7 +200,7 @@ func TestBadScenarios(t *testing.T) {
 
 		// Parameters.
 		{"type", "zone: {type: int", "zone: {type: integer", []string{
-			`scenario.yaml:13: parameters.zone.type: want one of int, number, bool, string, enum, duration, list, range, have "integer"; did you mean "int"?`,
+			`scenario.yaml:13: parameters.zone.type: want one of int, number, bool, string, enum, duration, list, range, schedule, have "integer"; did you mean "int"?`,
 		}},
 		{"default out of bounds", "zone: {type: int, default: 1", "zone: {type: int, default: 7", []string{
 			`scenario.yaml:13: parameters.zone: default: want a whole number from 1 to 3, have 7`}},
@@ -325,7 +361,7 @@ func TestBadManifests(t *testing.T) {
 		want           []string
 	}{
 		{"kind that is not modelled", "apiVersion: apps/v1\nkind: Deployment", "apiVersion: apps/v1\nkind: StatefulSet", []string{
-			`web.yaml:7: kind StatefulSet of apps/v1 is not modelled; the supported kinds are v1 Namespace, v1 Pod, v1 Service, v1 ConfigMap, v1 Secret, v1 ServiceAccount, apps/v1 Deployment`}},
+			`web.yaml:7: kind StatefulSet of apps/v1 is not modelled; the supported kinds are v1 Namespace, v1 Pod, v1 Service, v1 ConfigMap, v1 Secret, v1 ServiceAccount, apps/v1 Deployment, networking.k8s.io/v1 Ingress`}},
 		{"kind of another group", "apiVersion: apps/v1", "apiVersion: extensions/v1beta1", []string{
 			`web.yaml:6: Deployment is of apps/v1, not of "extensions/v1beta1"`}},
 		{"no kind", "kind: Namespace\n", "", []string{

@@ -102,6 +102,8 @@ func (p Parameter) celType() *cel.Type {
 		t = cel.BoolType
 	case TypeDuration:
 		return cel.DurationType // null is a value of it
+	case TypeSchedule:
+		return cel.ListType(cel.MapType(cel.StringType, cel.DynType))
 	case TypeList, TypeRange:
 		if p.nullable {
 			return cel.DynType
@@ -369,7 +371,7 @@ func (s *scope) checkMessage(message string) string {
 
 // celFunctions are the functions to suggest from.
 var celFunctions = []string{
-	"near", "sum", "size", "int", "uint", "double", "string", "bool", "duration", "type", "dyn", "filter", "map", "all", "exists", "exists_one",
+	"near", "sum", "eniLimits", "scaledValue", "size", "int", "uint", "double", "string", "bool", "duration", "type", "dyn", "filter", "map", "all", "exists", "exists_one",
 	"contains", "startsWith", "endsWith", "matches", "getHours", "getMinutes", "getSeconds", "getMilliseconds",
 }
 

@@ -30,7 +30,7 @@ func (s *Scenario) compiled() (*code, error) {
 }
 
 func newTemplates() *templates {
-	return &templates{texts: map[*node][]segment{}, whens: map[*node]*program{}}
+	return &templates{texts: map[*node][]segment{}, whens: map[*node]*program{}, forEachs: map[*node]*program{}}
 }
 
 func (s *Scenario) compile(found *findings) (*code, error) {
@@ -83,11 +83,20 @@ func (s *Scenario) compile(found *findings) (*code, error) {
 	t.compile(s.doc.Settle.node, &c.scope, true, found)
 	t.compile(s.doc.Timeline.node, &c.scope, true, found)
 	t.compile(s.doc.Load.node, &c.scope, true, found)
-	for _, p := range s.allPatches() {
-		if p.When.node != nil {
-			t.compileWhen(p.When.node, &c.scope, found)
+	for _, m := range s.doc.Manifests {
+		if m.when.node != nil {
+			t.compileWhen(m.when.node, &c.scope, found)
 		}
-		t.compile(p.Patch.node, &c.scope, false, found)
+	}
+	for _, p := range s.allPatches() {
+		scope := &c.scope
+		if p.ForEach.node != nil {
+			scope = t.compileForEach(p.ForEach.node, scope, found)
+		}
+		if p.When.node != nil {
+			t.compileWhen(p.When.node, scope, found)
+		}
+		t.compile(p.Patch.node, scope, false, found)
 	}
 	for _, v := range s.Variants {
 		t.compile(v.doc.Timeline.node, &c.scope, true, found)

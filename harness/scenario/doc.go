@@ -13,11 +13,14 @@
 // They are CEL. `when`, `that`, `rules` and `let` are CEL as they stand; anywhere else in the world, the patches, the
 // timeline, the load and the defaults of parameters, ${CEL} stands for a value. Alone in a scalar it keeps its type, so
 // that '${params.replicas}' is a number; within longer text it is written out. $${ is ${ itself. An item of a list in
-// the world, timeline or load, and a patch, may have a `when`; the item is left out where that is false.
+// the world, timeline or load, and a patch, may have a `when`; the item is left out where that is false. It may have a
+// `forEach`, CEL that is a list: then it is there once for each item of that, and `each` is the item in its expressions.
 //
 // params.x is a parameter, let.x a name of the `let` section, obs.x an observation (in expectations only). A parameter
 // that is unset is null. Beyond CEL's own functions there are near(observed, p, n), which says whether a share observed
-// in n samples is within 4 standard deviations of p, and sum(list).
+// in n samples is within 4 standard deviations of p, sum(list), eniLimits(type), which says how many network interfaces
+// an EC2 instance type takes and how many addresses each of them, and the extensions of cel-go for numbers (math.greatest
+// and more), for lists (lists.range, flatten, slice and more) and for names within an expression (cel.bind).
 // Unlike CEL, let is a name here, not a reserved word.
 //
 // # Errors

@@ -30,11 +30,12 @@ type document struct {
 	Let ordered[expression] `yaml:"let,omitempty"`
 	// What exists before anything happens; or the name of a file that holds it.
 	World template[World] `yaml:"world"`
-	// Files of ordinary Kubernetes manifests, applied in this order.
-	Manifests []label `yaml:"manifests,omitempty"`
+	// Files of ordinary Kubernetes manifests, applied in this order; or each with a "when", outside of which it is left out.
+	Manifests []manifestFile `yaml:"manifests,omitempty"`
 	// Changes to the manifests before they are applied.
 	Patches []patchDoc `yaml:"patches,omitempty"`
-	// How long the world comes up and settles before the timeline and the load begin.
+	// How long the world comes up and settles before the timeline and the load begin. Without load, what is observed is read at the end of it, or where
+	// there is a timeline, when it has passed once more after the last action.
 	Settle template[time.Duration] `yaml:"settle,omitempty"`
 	// Verbs of the vendor's API, and when they are used.
 	Timeline template[[]Action] `yaml:"timeline,omitempty"`
@@ -70,7 +71,7 @@ type sourceDoc struct {
 
 type parameterDoc struct {
 	// Type of the value.
-	Type label `yaml:"type" enum:"int,number,bool,string,enum,duration,list,range"`
+	Type label `yaml:"type" enum:"int,number,bool,string,enum,duration,list,range,schedule"`
 	// Type and bounds of the items of a list or range.
 	Items *parameterItems `yaml:"items,omitempty"`
 	// Values of an enum.
@@ -114,6 +115,8 @@ type ruleDoc struct {
 type patchDoc struct {
 	// Object of the manifests, as Kind/namespace/name, or Kind/name where the kind has no namespace.
 	Target label `yaml:"target"`
+	// CEL over params and let, a list; the object is there once for each item, and ${each} is the item in "when" and "patch".
+	ForEach expression `yaml:"forEach,omitempty"`
 	// CEL over params and let; the patch is left out when it is false.
 	When expression `yaml:"when,omitempty"`
 	// JSON merge patch: null removes a field, a list replaces the whole list.

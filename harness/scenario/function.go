@@ -9,6 +9,9 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/ext"
+
+	"github.com/ekslab/ekslab/sim/ec2"
 )
 
 // ErrTooFewSamples is what evaluating an expectation returns when near cannot tell: the observation agrees, but so would
@@ -44,7 +47,9 @@ func near(observed, p, n float64) (bool, error) {
 	return true, nil
 }
 
-// functions are what the expressions of a scenario know besides CEL's own: near(observed, p, n) and sum(list).
+// functions are what the expressions of a scenario know besides CEL's own: near(observed, p, n), sum(list), eniLimits(type),
+// scaledValue(text, total, roundUp), and the extensions of cel-go for numbers (math.), for lists (lists.range, flatten, sort …) and for names
+// within an expression (cel.bind).
 func functions() []cel.EnvOption {
 	number := []*cel.Type{cel.IntType, cel.DoubleType}
 	var nears []cel.FunctionOpt
@@ -72,11 +77,16 @@ func functions() []cel.EnvOption {
 		return types.Bool(ok)
 	}))
 	return []cel.EnvOption{
-		cel.Function("near", nears...),
+		ext.Math(), ext.Lists(ext.ListsMaxRangeSize(maxRepeats)), ext.Bindings(),
+		cel.Function("near", nears...), scaledValue(),
 		cel.Function("sum",
 			cel.Overload("sum_int", []*cel.Type{cel.ListType(cel.IntType)}, cel.IntType),
 			cel.Overload("sum_double", []*cel.Type{cel.ListType(cel.DoubleType)}, cel.DoubleType),
 			cel.SingletonUnaryBinding(sum),
+		),
+		cel.Function("eniLimits",
+			cel.Overload("eni_limits_string", []*cel.Type{cel.StringType}, cel.MapType(cel.StringType, cel.IntType)),
+			cel.SingletonUnaryBinding(eniLimits),
 		),
 	}
 }
@@ -104,6 +114,12 @@ func sum(list ref.Val) ref.Val {
 		}
 	}
 	return total
+}
+
+// eniLimits says how many network interfaces an instance type takes, and how many addresses each of them; that of an unknown type is 0.
+func eniLimits(name ref.Val) ref.Val {
+	l, _ := ec2.LimitsOf(fmt.Sprint(name.Value()))
+	return types.DefaultTypeAdapter.NativeToValue(map[string]int64{"interfaces": int64(l.Interfaces), "addresses": int64(l.Addresses)})
 }
 
 func toFloat(v ref.Val) (float64, bool) {

@@ -5,9 +5,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -26,6 +28,8 @@ type Object struct {
 	Value KubernetesObject
 	// Kind, as in Service.
 	Kind string
+	// After is how long after the first objects it is applied.
+	After time.Duration
 	// File and Line say where the manifest begins.
 	File string
 	Line int
@@ -67,6 +71,7 @@ var objectKinds = []objectKind{
 	{"v1", "Secret", true, func() KubernetesObject { return &corev1.Secret{} }},
 	{"v1", "ServiceAccount", true, func() KubernetesObject { return &corev1.ServiceAccount{} }},
 	{"apps/v1", "Deployment", true, func() KubernetesObject { return &appsv1.Deployment{} }},
+	{"networking.k8s.io/v1", "Ingress", true, func() KubernetesObject { return &networkingv1.Ingress{} }},
 }
 
 // supportedKinds lists the kinds for a message.
@@ -84,6 +89,9 @@ type manifest struct {
 	kind objectKind
 	// key is the object's name before any patch.
 	key string
+	// when is the condition of its file; nil for none. It is applied after so long.
+	when  *node
+	after time.Duration
 }
 
 // readManifests reads the objects of a manifest file.
@@ -189,7 +197,7 @@ func refuseOldBooleans(n *node, found *findings) {
 // decode makes the object of the tree, which may have been patched since it was read.
 func (m manifest) decode(found *findings) (Object, bool) {
 	before := len(found.list)
-	o := Object{Value: m.kind.make(), Kind: m.kind.kind, File: m.tree.at.file, Line: m.tree.at.line, tree: m.tree}
+	o := Object{Value: m.kind.make(), Kind: m.kind.kind, After: m.after, File: m.tree.at.file, Line: m.tree.at.line, tree: m.tree}
 	d := decoder{found: found, tag: "json"}
 	d.decode(m.tree, reflect.ValueOf(o.Value).Elem(), "")
 	if m.kind.namespaced {

@@ -13,7 +13,7 @@ import (
 // Type is the type of a parameter.
 type Type string
 
-// The types of parameters. A range is a list of two values, the first not above the second.
+// The types of parameters. A range is a list of two values, the first not above the second. A schedule is a list of steps.
 const (
 	TypeInt      Type = "int"
 	TypeNumber   Type = "number"
@@ -23,9 +23,10 @@ const (
 	TypeDuration Type = "duration"
 	TypeList     Type = "list"
 	TypeRange    Type = "range"
+	TypeSchedule Type = "schedule"
 )
 
-var parameterTypes = []Type{TypeInt, TypeNumber, TypeBool, TypeString, TypeEnum, TypeDuration, TypeList, TypeRange}
+var parameterTypes = []Type{TypeInt, TypeNumber, TypeBool, TypeString, TypeEnum, TypeDuration, TypeList, TypeRange, TypeSchedule}
 
 // Parameter is something about a scenario that a user may set.
 type Parameter struct {
@@ -109,6 +110,8 @@ func (p Parameter) allowed(plural bool) string {
 		return "a list of " + p.Items.allowed(true)
 	case TypeRange:
 		return "min,max: two " + p.Items.allowed(true) + ", the smaller first"
+	case TypeSchedule:
+		return noSteps + ", or number:count@seconds for each step, divided by commas, no number twice at one time"
 	default:
 		return say("text", "texts")
 	}
@@ -131,8 +134,11 @@ func (p Parameter) example() string {
 	if p.Default != nil && (p.Type == TypeList || p.Type == TypeRange || p.Type == TypeDuration && p.Default != time.Duration(0)) {
 		return FormatValue(p.Default)
 	}
-	if p.Type == TypeDuration {
+	switch p.Type {
+	case TypeDuration:
 		return "500ms"
+	case TypeSchedule:
+		return "1:6@120,2:0@300"
 	}
 	return ""
 }
@@ -184,6 +190,8 @@ func (p Parameter) fromText(text string) (any, error) {
 	case TypeDuration:
 		v, err := parseDuration(text)
 		return p.bounded(v, err)
+	case TypeSchedule:
+		return parseSchedule(text)
 	case TypeList, TypeRange:
 		var items []any
 		if text != "" {
@@ -223,6 +231,8 @@ func (p Parameter) fromNode(n *node) (any, error) {
 	case p.Type == TypeDuration && (n.kind == textNode || n.kind == intNode):
 		v, err := parseDuration(n.text)
 		return p.bounded(v, err)
+	case p.Type == TypeSchedule:
+		return scheduleNode(n)
 	case (p.Type == TypeList || p.Type == TypeRange) && n.kind == listNode:
 		var items []any
 		for _, item := range n.items {

@@ -71,18 +71,30 @@ func targetHint(target string, keys []string) string {
 }
 
 // applyPatches returns the manifests with the patches applied whose `when` holds. A target is named as its file has it,
-// even where an earlier patch renames it.
+// even where an earlier patch renames or repeats it. Of what a forEach repeats, an item whose `when` is false is left out.
 func (t *templates) applyPatches(manifests []manifest, patches []patchDoc, vars map[string]any, found *findings) []manifest {
 	out := slices.Clone(manifests)
 	for _, p := range patches {
-		i := slices.IndexFunc(out, func(m manifest) bool { return m.key == p.Target.text })
-		if i < 0 || p.Patch.node == nil {
+		if p.Patch.node == nil {
 			continue // reported by checkPatches
 		}
-		if p.When.node != nil && !t.holds(p.When.node, vars, found) {
-			continue
+		before := out
+		out = make([]manifest, 0, len(before))
+		for _, m := range before {
+			if m.key != p.Target.text {
+				out = append(out, m)
+				continue
+			}
+			t.repeat(p.ForEach.node, vars, found, func() {
+				copy := m
+				if p.When.node == nil || t.holds(p.When.node, vars, found) {
+					copy.tree = mergePatch(m.tree, t.render(p.Patch.node, vars, false, found))
+				} else if p.ForEach.node != nil {
+					return
+				}
+				out = append(out, copy)
+			})
 		}
-		out[i].tree = mergePatch(out[i].tree, t.render(p.Patch.node, vars, false, found))
 	}
 	return out
 }

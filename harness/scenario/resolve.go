@@ -35,10 +35,10 @@ func (s *Scenario) Resolve(variant string, set map[string]string) (*Plan, error)
 	plan.Params = s.settle(c, v, given, found)
 	plan.vars = map[string]any{}
 	for _, p := range plan.Params {
-		plan.vars["params."+p.Name] = p.Value
+		plan.vars["params."+p.Name] = p.cel()
 	}
 	if !found.any() {
-		s.checkRules(c, plan.vars, found)
+		s.checkRules(c, plan, found)
 	}
 	if !found.any() {
 		s.evaluateLets(c, plan.vars, found)
@@ -104,7 +104,7 @@ func (s *Scenario) settle(c *code, variant Variant, given map[string]any, found 
 		} else if p.computed != nil {
 			v.Value = s.computeDefault(c, p, vars, found)
 		}
-		vars["params."+p.Name] = v.Value
+		vars["params."+p.Name] = v.cel()
 		values = append(values, v)
 	}
 	return values
@@ -124,16 +124,16 @@ func (s *Scenario) computeDefault(c *code, p Parameter, vars map[string]any, fou
 }
 
 // checkRules reports every rule that is broken, with the values that break it.
-func (s *Scenario) checkRules(c *code, vars map[string]any, found *findings) {
+func (s *Scenario) checkRules(c *code, plan *Plan, found *findings) {
 	for i, r := range s.doc.Rules {
-		ok, err := c.rules[i].evalBool(vars)
+		ok, err := c.rules[i].evalBool(plan.vars)
 		switch {
 		case err != nil:
 			found.add(r.That.at, "%s: %v", shorten(r.That.text), err)
 		case !ok:
 			var values []string
 			for _, name := range c.rules[i].params {
-				values = append(values, name+"="+FormatValue(vars["params."+name]))
+				values = append(values, name+"="+FormatValue(plan.Params.Get(name)))
 			}
 			found.add(r.That.at, "%s (%s)", r.Otherwise, strings.Join(values, " "))
 		}
@@ -180,5 +180,6 @@ func (s *Scenario) fill(plan *Plan, c *code, variant Variant, found *findings) {
 	decode(s.doc.Load.node, true, &plan.Load, "load")
 
 	patches := append(slices.Clone(s.doc.Patches), variant.doc.Patches...)
-	plan.Objects = decodeManifests(c.templates.applyPatches(s.manifests, patches, plan.vars, found), found)
+	manifests := c.templates.used(s.manifests, plan.vars, found)
+	plan.Objects = decodeManifests(c.templates.applyPatches(manifests, patches, plan.vars, found), found)
 }

@@ -109,7 +109,7 @@ type Plan struct {
 	World  World
 	// Objects of the manifests, patched, in the order of the files.
 	Objects []Object
-	// Settle is how long the world comes up before the timeline and the load begin.
+	// Settle is how long the world comes up before the timeline and the load begin; without load, also how long it goes on after the timeline's end.
 	Settle   time.Duration
 	Timeline []Action
 	Load     []Client

@@ -68,6 +68,13 @@ func (s schemas) of(t reflect.Type, template bool, tag reflect.StructTag) object
 		return object{}
 	case name == "expression":
 		return object{"type": []any{"string", "boolean", "number"}}
+	case name == "manifestFile":
+		return object{"anyOf": []any{object{"type": "string"}, s.of(reflect.TypeFor[conditionalFile](), false, "")}}
+	case t == reflect.TypeFor[Fragment]():
+		return object{"type": "object"}
+	case t == reflect.TypeFor[Range]():
+		one := object{"type": []any{"string", "number"}, "description": "A duration, or a number of seconds."}
+		return scalar(object{"anyOf": []any{one, object{"type": "array", "items": one, "minItems": 2, "maxItems": 2}}})
 	case name == "label":
 		return enum(object{"type": "string"}, tag)
 	case strings.HasPrefix(name, "ordered["):
@@ -100,8 +107,9 @@ func (s schemas) of(t reflect.Type, template bool, tag reflect.StructTag) object
 		items := s.of(t.Elem(), template, "")
 		if p, ok := items["properties"].(object); ok && template {
 			p["when"] = object{"type": []any{"string", "boolean"}, "description": "CEL over params and let; the item is left out when it is false."}
+			p["forEach"] = object{"type": "string", "description": "CEL over params and let, a list; the item is there once for each of its items, and each is that item."}
 		}
-		return object{"type": "array", "items": items}
+		return scalar(object{"type": "array", "items": items})
 	case reflect.Map:
 		return object{"type": "object", "additionalProperties": s.of(t.Elem(), template, "")}
 	case reflect.Struct:

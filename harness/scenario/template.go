@@ -59,11 +59,12 @@ func segments(n *node, found *findings) (list []segment, ok bool) {
 
 // templates holds the compiled expressions of the parts of a scenario, by the node they stand in.
 type templates struct {
-	texts map[*node][]segment
-	whens map[*node]*program
+	texts    map[*node][]segment
+	whens    map[*node]*program
+	forEachs map[*node]*program
 }
 
-// compile finds and compiles every ${} below n, and with whens the `when` of each item of a list.
+// compile finds and compiles every ${} below n, and with whens the `forEach` and the `when` of each item of a list.
 func (t *templates) compile(n *node, s *scope, whens bool, found *findings) {
 	if n == nil {
 		return
@@ -73,11 +74,16 @@ func (t *templates) compile(n *node, s *scope, whens bool, found *findings) {
 		t.compileText(n, s, found)
 	case listNode:
 		for _, item := range n.items {
+			inner := s
+			if each := item.get("forEach"); each != nil && whens {
+				inner = t.compileForEach(each, s, found)
+				item = item.without("forEach")
+			}
 			if when := item.get("when"); when != nil && whens {
-				t.compileWhen(when, s, found)
+				t.compileWhen(when, inner, found)
 				item = item.without("when")
 			}
-			t.compile(item, s, whens, found)
+			t.compile(item, inner, whens, found)
 		}
 	case objectNode:
 		for _, f := range n.fields {
@@ -136,13 +142,16 @@ func (t *templates) render(n *node, vars map[string]any, whens bool, found *find
 		out := *n
 		out.items = make([]*node, 0, len(n.items))
 		for _, item := range n.items {
-			if when := item.get("when"); when != nil && whens {
-				if !t.holds(when, vars, found) {
-					continue
-				}
-				item = item.without("when")
+			if !whens {
+				out.items = append(out.items, t.render(item, vars, whens, found))
+				continue
 			}
-			out.items = append(out.items, t.render(item, vars, whens, found))
+			when, plain := item.get("when"), item.without("forEach").without("when")
+			t.repeat(item.get("forEach"), vars, found, func() {
+				if when == nil || t.holds(when, vars, found) {
+					out.items = append(out.items, t.render(plain, vars, whens, found))
+				}
+			})
 		}
 		return &out
 	case n.kind == objectNode:

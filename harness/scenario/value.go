@@ -21,13 +21,29 @@ const (
 // ParamValue is the value of one parameter in a plan.
 type ParamValue struct {
 	Name string
-	// Value is int64, float64, bool, string, time.Duration, []any of these, or nil when the parameter is unset.
+	// Value is int64, float64, bool, string, time.Duration, []any of these or of Step, or nil when the parameter is unset.
 	Value  any
 	Origin Origin
 }
 
 // String is the value as --set takes it: 1,2,2 or 500ms or null.
 func (v ParamValue) String() string { return FormatValue(v.Value) }
+
+// cel is the value as expressions see it.
+func (v ParamValue) cel() any {
+	list, ok := v.Value.([]any)
+	if !ok || len(list) == 0 {
+		return v.Value
+	}
+	if _, ok := list[0].(Step); !ok {
+		return v.Value
+	}
+	steps := make([]map[string]any, len(list))
+	for i, s := range list {
+		steps[i] = s.(Step).cel()
+	}
+	return steps
+}
 
 // ParamValues are the values of all parameters of a plan, in the order of the file.
 type ParamValues []ParamValue
@@ -71,6 +87,8 @@ func JSONValue(value any) any {
 	switch v := value.(type) {
 	case time.Duration:
 		return formatDuration(v)
+	case Step:
+		return v.String()
 	case []any:
 		list := make([]any, len(v))
 		for i, item := range v {
@@ -101,6 +119,8 @@ func FormatValue(value any) string {
 			parts[i] = FormatValue(item)
 		}
 		return strings.Join(parts, ",")
+	case Step:
+		return v.String()
 	case string:
 		return v
 	default:

@@ -1,29 +1,20 @@
 package cni
 
 import (
-	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-
+	"github.com/ekslab/ekslab/sim/cni/ipamd"
 	"github.com/ekslab/ekslab/sim/engine"
-	"github.com/ekslab/ekslab/sim/iam"
 	"github.com/ekslab/ekslab/sim/linux"
 	"github.com/ekslab/ekslab/sim/linux/netfilter"
 	"github.com/ekslab/ekslab/sim/linux/route"
 	"github.com/ekslab/ekslab/sim/vpc"
 )
-
-// EC2 is what the plugin calls.
-type EC2 interface {
-	AssignPrivateIpAddresses(context.Context, *ec2.AssignPrivateIpAddressesInput, ...func(*ec2.Options)) (*ec2.AssignPrivateIpAddressesOutput, error)
-	CreateNetworkInterface(context.Context, *ec2.CreateNetworkInterfaceInput, ...func(*ec2.Options)) (*ec2.CreateNetworkInterfaceOutput, error)
-	AttachNetworkInterface(context.Context, *ec2.AttachNetworkInterfaceInput, ...func(*ec2.Options)) (*ec2.AttachNetworkInterfaceOutput, error)
-}
 
 // Priorities of the plugin's policy rules.
 // Source: aws/amazon-vpc-cni-k8s pkg/networkutils/network.go (toContainerRulePriority, hostRulePriority, FromPodRulePriority).
@@ -46,10 +37,11 @@ var ipv4All = netip.MustParsePrefix("0.0.0.0/0")
 // Options are what a host's plugin is made with.
 type Options struct {
 	InstanceID vpc.InstanceID
-	// MaxInterfaces and AddressesPerInterface are the instance type's limits; the latter counts the primary address.
-	MaxInterfaces, AddressesPerInterface int
-	VPC                                  *vpc.VPC
-	EC2                                  EC2
+	VPC        *vpc.VPC
+	// Agent are the settings of the node's ipamd, but for those of each start.
+	Agent ipamd.Options
+	// Configured is called when the host has a CNI configuration. It may be nil.
+	Configured func()
 	// NoHostRoute is a switch for experiments: the host gets no /32 route to its pods, and sends what is for them to the VPC's router.
 	NoHostRoute bool
 }
@@ -59,7 +51,24 @@ type Host struct {
 	root  *linux.Namespace
 	opts  Options
 	ports []*port
-	ctx   context.Context
+	agent *ipamd.Agent
+	// version of the plugin.
+	version ipamd.Version
+	pods    map[podKey]*pod
+	// configured is whether there is a CNI configuration in /etc/cni/net.d. It stays when the daemon ends.
+	configured bool
+	checkpoint ipamd.Checkpoint
+	sandboxes  int
+}
+
+type podKey struct{ namespace, name string }
+
+// pod is a pod that has an address.
+type pod struct {
+	sandbox ipamd.Key
+	addr    netip.Addr
+	table   route.Table
+	outside *linux.Device
 }
 
 // port is one network interface of the host.
@@ -67,14 +76,11 @@ type port struct {
 	eni    *vpc.Interface
 	device *linux.Device
 	table  route.Table
-	pods   int
 }
 
-// New sets a host up: eth0 for its primary interface, forwarding, the plugin's rules.
+// New sets a host up: eth0 for its primary interface, forwarding, the plugin's rules. It has no daemon yet.
 func New(root *linux.Namespace, primary *vpc.Interface, opts Options) *Host {
-	h := &Host{root: root, opts: opts}
-	h.ctx = iam.WithCaller(context.Background(), iam.Caller{ARN: "arn:aws:sts::111122223333:assumed-role/ekslab-node/" + string(opts.InstanceID), Type: "AssumedRole",
-		UserAgent: "amazon-vpc-cni-k8s", Name: "aws-node on " + root.Name})
+	h := &Host{root: root, opts: opts, pods: map[podKey]*pod{}}
 	eth0 := h.plug(primary, "eth0", route.Main)
 	eth0.RPFilter = 2 // loose: source validation comes after the translation of destinations
 	gateway := primary.Subnet.CIDR.Addr().Next()
@@ -92,18 +98,20 @@ func (h *Host) rules(primary netip.Addr) {
 	e := h.root.Engine()
 	jump := func(chain string) netfilter.Target { return netfilter.Target{Verb: netfilter.Jump, Chain: chain} }
 	nf.Append(netfilter.NAT, "POSTROUTING", e.Cause(), netfilter.Rule{Comment: "AWS SNAT CHAIN", Target: jump("AWS-SNAT-CHAIN-0")})
-	nf.SetChain(netfilter.NAT, "AWS-SNAT-CHAIN-0", []netfilter.Rule{
-		{Dst: netfilter.Net(h.opts.VPC.CIDR), Comment: "AWS SNAT CHAIN", Target: netfilter.Target{Verb: netfilter.Return}},
-		{Out: "!vlan+", DstType: netfilter.NotLocalType, Comment: "AWS, SNAT", Target: netfilter.Target{Verb: netfilter.SNATTo, Addr: primary, RandomFully: true}},
-	}, e.Cause())
+	// One rule for each CIDR block of the VPC: what stays inside is not translated.
+	var inside, outside []netfilter.Rule
+	for _, c := range h.opts.VPC.CIDRs {
+		inside = append(inside, netfilter.Rule{Dst: netfilter.Net(c), Comment: "AWS SNAT CHAIN", Target: netfilter.Target{Verb: netfilter.Return}})
+		outside = append(outside, netfilter.Rule{Dst: netfilter.Net(c), Comment: "AWS CONNMARK CHAIN, VPC CIDR", Target: netfilter.Target{Verb: netfilter.Return}})
+	}
+	nf.SetChain(netfilter.NAT, "AWS-SNAT-CHAIN-0", append(inside,
+		netfilter.Rule{Out: "!vlan+", DstType: netfilter.NotLocalType, Comment: "AWS, SNAT", Target: netfilter.Target{Verb: netfilter.SNATTo, Addr: primary, RandomFully: true}}), e.Cause())
 	nf.Append(netfilter.Mangle, "PREROUTING", e.Cause(),
 		netfilter.Rule{In: "eth0", DstType: netfilter.LocalType, Comment: "AWS, primary ENI", Target: netfilter.Target{Verb: netfilter.SetConnmark, Value: connmark, Mask: connmark}},
 		netfilter.Rule{In: "eni+", Comment: "AWS, primary ENI", Target: netfilter.Target{Verb: netfilter.RestoreConnmark, Mask: connmark}})
 	nf.Append(netfilter.NAT, "PREROUTING", e.Cause(), netfilter.Rule{In: "eni+", Comment: "AWS, outbound connections", Target: jump("AWS-CONNMARK-CHAIN-0")})
-	nf.SetChain(netfilter.NAT, "AWS-CONNMARK-CHAIN-0", []netfilter.Rule{
-		{Dst: netfilter.Net(h.opts.VPC.CIDR), Comment: "AWS CONNMARK CHAIN, VPC CIDR", Target: netfilter.Target{Verb: netfilter.Return}},
-		{Comment: "AWS, CONNMARK", Target: netfilter.Target{Verb: netfilter.SetConnmark, Value: connmark, Mask: connmark}},
-	}, e.Cause())
+	nf.SetChain(netfilter.NAT, "AWS-CONNMARK-CHAIN-0", append(outside,
+		netfilter.Rule{Comment: "AWS, CONNMARK", Target: netfilter.Target{Verb: netfilter.SetConnmark, Value: connmark, Mask: connmark}}), e.Cause())
 	nf.Append(netfilter.NAT, "PREROUTING", e.Cause(), netfilter.Rule{Comment: "AWS, CONNMARK", Target: netfilter.Target{Verb: netfilter.RestoreConnmark, Mask: connmark}})
 }
 
@@ -124,25 +132,31 @@ func VethName(namespace, pod string) string {
 	return "eni" + hex.EncodeToString(sum[:])[:11]
 }
 
-// Add gives a pod its network: a namespace with an address of the VPC. It calls EC2, on the process p.
-func (h *Host) Add(p *engine.Process, namespace, pod string) (*linux.Namespace, netip.Addr, error) {
-	ctx := engine.WithProcess(h.ctx, p)
-	pt, err := h.room(ctx)
-	if err != nil {
-		return nil, netip.Addr{}, err
+// addTime is what the plugin and its call of the daemon take; an order of magnitude.
+const addTime = 2 * time.Millisecond
+
+// Errors of the plugin. Source: cmd/routed-eni-cni-plugin/cni.go (add).
+var (
+	errNoAddress = errors.New("add cmd: failed to assign an IP address to container")
+	errNoDaemon  = errors.New(`add cmd: Error received from AddNetwork gRPC call: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:50051: connect: connection refused"`)
+)
+
+// Add gives a pod its network: a namespace with an address that the daemon has. It takes a moment of the process p.
+func (h *Host) Add(p *engine.Process, namespace, name string) (*linux.Namespace, netip.Addr, error) {
+	p.Sleep(addTime)
+	if !h.Serving() {
+		return nil, netip.Addr{}, errNoDaemon
 	}
-	out, err := h.opts.EC2.AssignPrivateIpAddresses(ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: aws.String(string(pt.eni.ID)), SecondaryPrivateIpAddressCount: aws.Int32(1)})
+	h.sandboxes++
+	sandbox := ipamd.Key(fmt.Sprintf("%s/%d", h.root.Name, h.sandboxes))
+	a, eni, err := h.agent.AddNetwork(sandbox, namespace, name)
 	if err != nil {
-		return nil, netip.Addr{}, fmt.Errorf("add cmd: failed to assign an IP address to container: %w", err)
+		return nil, netip.Addr{}, errNoAddress
 	}
-	a, err := netip.ParseAddr(aws.ToString(out.AssignedPrivateIpAddresses[0].PrivateIpAddress))
-	if err != nil {
-		return nil, netip.Addr{}, err
-	}
-	pt.pods++
-	ns := h.root.Kernel().NewNamespace(namespace + "/" + pod)
+	table := h.port(eni).table
+	ns := h.root.Kernel().NewNamespace(namespace + "/" + name)
 	inside := ns.AddDevice("eth0", vpc.MTUBytes)
-	outside := h.root.AddDevice(VethName(namespace, pod), vpc.MTUBytes)
+	outside := h.root.AddDevice(VethName(namespace, name), vpc.MTUBytes)
 	linux.Pair(inside, outside)
 	ns.AddAddr(inside, a)
 	ns.AddRoute(route.Route{Dst: netip.PrefixFrom(podGateway, 32)}, inside)
@@ -152,41 +166,9 @@ func (h *Host) Add(p *engine.Process, namespace, pod string) (*linux.Namespace, 
 		h.root.AddRoute(route.Route{Dst: host}, outside)
 	}
 	h.root.AddRule(route.Rule{Priority: priorityToPod, To: host, Table: route.Main})
-	if pt.table != route.Main {
-		h.root.AddRule(route.Rule{Priority: priorityFromPod, From: host, Table: pt.table})
+	if table != route.Main {
+		h.root.AddRule(route.Rule{Priority: priorityFromPod, From: host, Table: table})
 	}
+	h.pods[podKey{namespace, name}] = &pod{sandbox: sandbox, addr: a, table: table, outside: outside}
 	return ns, a, nil
-}
-
-// room is a network interface with a free address, a new one if all are full.
-func (h *Host) room(ctx context.Context) (*port, error) {
-	for _, pt := range h.ports {
-		if pt.pods < h.opts.AddressesPerInterface-1 {
-			return pt, nil
-		}
-	}
-	n := len(h.ports)
-	if n >= h.opts.MaxInterfaces {
-		return nil, fmt.Errorf("add cmd: failed to assign an IP address to container: all %d interfaces of %s are full", n, h.opts.InstanceID)
-	}
-	first := h.ports[0].eni
-	in := &ec2.CreateNetworkInterfaceInput{SubnetId: aws.String(string(first.Subnet.ID)), Description: aws.String("aws-K8S-" + string(h.opts.InstanceID))}
-	for _, g := range first.Groups {
-		in.Groups = append(in.Groups, string(g.ID))
-	}
-	made, err := h.opts.EC2.CreateNetworkInterface(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	id := aws.ToString(made.NetworkInterface.NetworkInterfaceId)
-	if _, err := h.opts.EC2.AttachNetworkInterface(ctx, &ec2.AttachNetworkInterfaceInput{NetworkInterfaceId: aws.String(id), InstanceId: aws.String(string(h.opts.InstanceID)), DeviceIndex: aws.Int32(int32(n))}); err != nil {
-		return nil, err
-	}
-	eni := h.opts.VPC.Interface(vpc.InterfaceID(id))
-	table := route.Table(n + 1) // device number plus one
-	d := h.plug(eni, fmt.Sprintf("eth%d", n), table)
-	gateway := eni.Subnet.CIDR.Addr().Next()
-	h.root.AddRoute(route.Route{Dst: netip.PrefixFrom(gateway, 32), Table: table}, d)
-	h.root.AddRoute(route.Route{Dst: ipv4All, Via: gateway, Table: table}, d)
-	return h.ports[n], nil
 }

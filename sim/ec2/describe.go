@@ -8,14 +8,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/ekslab/ekslab/sim/cloudtrail"
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/vpc"
 )
 
 // DescribeSubnets lists subnets. Filters: vpc-id, subnet-id, availability-zone, tag:KEY, tag-key.
 func (s *Service) DescribeSubnets(ctx context.Context, in *ec2.DescribeSubnetsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSubnetsOutput, error) {
-	return cloudtrail.Do(ctx, s.trail, source, "DescribeSubnets", in, func(in *ec2.DescribeSubnetsInput) (*ec2.DescribeSubnetsOutput, error) {
+	return do(ctx, s, "DescribeSubnets", in, false, func(in *ec2.DescribeSubnetsInput) (*ec2.DescribeSubnetsOutput, error) {
 		if err := engine.Only(in, "Filters", "SubnetIds"); err != nil {
 			return nil, err
 		}
@@ -52,7 +51,7 @@ func (s *Service) DescribeSubnets(ctx context.Context, in *ec2.DescribeSubnetsIn
 
 // DescribeInstances lists instances. Filters: instance-id, private-dns-name, vpc-id, tag:KEY, tag-key.
 func (s *Service) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
-	return cloudtrail.Do(ctx, s.trail, source, "DescribeInstances", in, func(in *ec2.DescribeInstancesInput) (*ec2.DescribeInstancesOutput, error) {
+	return do(ctx, s, "DescribeInstances", in, len(in.Filters) == 0, func(in *ec2.DescribeInstancesInput) (*ec2.DescribeInstancesOutput, error) {
 		if err := engine.Only(in, "Filters", "InstanceIds"); err != nil {
 			return nil, err
 		}
@@ -62,10 +61,14 @@ func (s *Service) DescribeInstances(ctx context.Context, in *ec2.DescribeInstanc
 			}
 		}
 		out := &ec2.DescribeInstancesOutput{}
-		for _, i := range s.instances {
-			if len(in.InstanceIds) > 0 && !slices.Contains(in.InstanceIds, string(i.ID)) {
-				continue
+		from := s.instances
+		if len(in.InstanceIds) > 0 {
+			from = nil
+			for _, id := range in.InstanceIds {
+				from = append(from, s.Instance(id))
 			}
+		}
+		for _, i := range from {
 			ok, err := matches(in.Filters, func(name string) ([]string, bool) {
 				switch name {
 				case "instance-id":
@@ -96,13 +99,18 @@ func (i *Instance) sdk(v *vpc.VPC) types.Instance {
 	for _, g := range primary.Groups {
 		out.SecurityGroups = append(out.SecurityGroups, types.GroupIdentifier{GroupId: aws.String(string(g.ID)), GroupName: aws.String(g.Name)})
 	}
+	for _, eni := range i.Interfaces {
+		out.NetworkInterfaces = append(out.NetworkInterfaces, types.InstanceNetworkInterface{NetworkInterfaceId: aws.String(string(eni.ID)), PrivateIpAddress: aws.String(eni.Primary().String()),
+			SubnetId: aws.String(string(eni.Subnet.ID)), Attachment: &types.InstanceNetworkInterfaceAttachment{AttachmentId: aws.String(eni.AttachmentID), DeviceIndex: aws.Int32(int32(eni.DeviceIndex)),
+				NetworkCardIndex: aws.Int32(0), DeleteOnTermination: aws.Bool(eni.DeleteOnTermination), Status: types.AttachmentStatusAttached}})
+	}
 	return out
 }
 
 // DescribeRouteTables lists the VPC's route tables: one that leads to an internet gateway, with the public subnets, and the main one, which has
 // local routes only. Filter: vpc-id.
 func (s *Service) DescribeRouteTables(ctx context.Context, in *ec2.DescribeRouteTablesInput, _ ...func(*ec2.Options)) (*ec2.DescribeRouteTablesOutput, error) {
-	return cloudtrail.Do(ctx, s.trail, source, "DescribeRouteTables", in, func(in *ec2.DescribeRouteTablesInput) (*ec2.DescribeRouteTablesOutput, error) {
+	return do(ctx, s, "DescribeRouteTables", in, false, func(in *ec2.DescribeRouteTablesInput) (*ec2.DescribeRouteTablesOutput, error) {
 		if err := engine.Only(in, "Filters"); err != nil {
 			return nil, err
 		}
@@ -110,9 +118,12 @@ func (s *Service) DescribeRouteTables(ctx context.Context, in *ec2.DescribeRoute
 		if err != nil || !ok {
 			return &ec2.DescribeRouteTablesOutput{}, err
 		}
-		local := types.Route{DestinationCidrBlock: aws.String(s.vpc.CIDR.String()), GatewayId: aws.String("local")}
-		public := types.RouteTable{RouteTableId: aws.String("rtb-public"), VpcId: aws.String(s.vpc.ID), Routes: []types.Route{local, {DestinationCidrBlock: aws.String("0.0.0.0/0"), GatewayId: aws.String("igw-1")}}}
-		main := types.RouteTable{RouteTableId: aws.String("rtb-main"), VpcId: aws.String(s.vpc.ID), Routes: []types.Route{local}, Associations: []types.RouteTableAssociation{{Main: aws.Bool(true)}}}
+		var local []types.Route
+		for _, c := range s.vpc.CIDRs {
+			local = append(local, types.Route{DestinationCidrBlock: aws.String(c.String()), GatewayId: aws.String("local")})
+		}
+		public := types.RouteTable{RouteTableId: aws.String("rtb-public"), VpcId: aws.String(s.vpc.ID), Routes: append(slices.Clone(local), types.Route{DestinationCidrBlock: aws.String("0.0.0.0/0"), GatewayId: aws.String("igw-1")})}
+		main := types.RouteTable{RouteTableId: aws.String("rtb-main"), VpcId: aws.String(s.vpc.ID), Routes: local, Associations: []types.RouteTableAssociation{{Main: aws.Bool(true)}}}
 		for _, sn := range s.vpc.Subnets() {
 			if sn.Public {
 				public.Associations = append(public.Associations, types.RouteTableAssociation{SubnetId: aws.String(string(sn.ID))})

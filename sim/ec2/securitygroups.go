@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
-	"github.com/ekslab/ekslab/sim/cloudtrail"
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/packet"
 	"github.com/ekslab/ekslab/sim/vpc"
@@ -17,7 +16,7 @@ import (
 
 // DescribeSecurityGroups lists security groups. Filters: vpc-id, group-id, group-name, tag:KEY, tag-key.
 func (s *Service) DescribeSecurityGroups(ctx context.Context, in *ec2.DescribeSecurityGroupsInput, _ ...func(*ec2.Options)) (*ec2.DescribeSecurityGroupsOutput, error) {
-	return cloudtrail.Do(ctx, s.trail, source, "DescribeSecurityGroups", in, func(in *ec2.DescribeSecurityGroupsInput) (*ec2.DescribeSecurityGroupsOutput, error) {
+	return do(ctx, s, "DescribeSecurityGroups", in, len(in.Filters) == 0, func(in *ec2.DescribeSecurityGroupsInput) (*ec2.DescribeSecurityGroupsOutput, error) {
 		if err := engine.Only(in, "Filters", "GroupIds"); err != nil {
 			return nil, err
 		}
@@ -73,7 +72,7 @@ func sdkPermission(p vpc.Permission) types.IpPermission {
 
 // AuthorizeSecurityGroupIngress adds rules to a security group: all of them, or none and an error.
 func (s *Service) AuthorizeSecurityGroupIngress(ctx context.Context, in *ec2.AuthorizeSecurityGroupIngressInput, _ ...func(*ec2.Options)) (*ec2.AuthorizeSecurityGroupIngressOutput, error) {
-	return cloudtrail.Do(ctx, s.trail, source, "AuthorizeSecurityGroupIngress", in, func(in *ec2.AuthorizeSecurityGroupIngressInput) (*ec2.AuthorizeSecurityGroupIngressOutput, error) {
+	return do(ctx, s, "AuthorizeSecurityGroupIngress", in, false, func(in *ec2.AuthorizeSecurityGroupIngressInput) (*ec2.AuthorizeSecurityGroupIngressOutput, error) {
 		if err := engine.Only(in, "GroupId", "IpPermissions"); err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -30,37 +31,35 @@ type Service struct {
 	region    string
 	instances []*Instance
 	byID      map[vpc.InstanceID]*Instance
+	opts      Options
+	buckets   map[string]*bucket
+	// attachments by id; loose are the interfaces that were made here and are attached to nothing.
+	attachments map[string]*vpc.Interface
+	loose       []*vpc.Interface
+}
+
+// Options are what may be left at their zero values.
+type Options struct {
+	// Throttle puts calls under the request limits of an account.
+	Throttle bool
+	// MetadataLag is how long a change takes until the instance metadata service shows it, drawn uniformly. Zero means 0.3 to 1.5 s, an order of
+	// magnitude: AWS documents none, and the VPC CNI plugin polls for it, at first after 100 ms, up to 12 times.
+	MetadataLag [2]time.Duration
+	// Detachment is how long an interface takes to be detached, drawn uniformly. Zero means 0.5 to 1.8 s: the VPC CNI plugin takes 2 s to be enough
+	// (pkg/awsutils/awsutils.go, freeENI).
+	Detachment [2]time.Duration
 }
 
 // New returns a service without instances.
-func New(e *engine.Engine, log *trace.Log, trail *cloudtrail.Log, v *vpc.VPC, region string) *Service {
-	return &Service{engine: e, log: log, trail: trail, vpc: v, region: region, byID: map[vpc.InstanceID]*Instance{}}
-}
-
-// Limits of an instance type.
-type Limits struct {
-	// Interfaces is how many network interfaces it takes, Addresses how many IPv4 addresses each of them.
-	Interfaces, Addresses int
-}
-
-// limits by instance type. Source: aws/amazon-vpc-cni-k8s pkg/vpc/vpc_ip_resource_limit.go.
-var limits = map[string]Limits{
-	"t3.medium": {3, 6}, "t3.large": {3, 12}, "m5.large": {3, 10}, "m5.xlarge": {4, 15}, "m5.2xlarge": {4, 15}, "m5.4xlarge": {8, 30},
-	"c5.large": {3, 10}, "c5.xlarge": {4, 15}, "c5.4xlarge": {8, 30}, "m6i.large": {3, 10}, "m6i.xlarge": {4, 15},
-}
-
-// LimitsOf returns the limits of an instance type, or engine.ErrNotModelled for one that is not in the table.
-func LimitsOf(instanceType string) (Limits, error) {
-	l, ok := limits[instanceType]
-	if !ok {
-		return l, engine.NotModelled("instance type %q", instanceType)
+func New(e *engine.Engine, log *trace.Log, trail *cloudtrail.Log, v *vpc.VPC, region string, opts Options) *Service {
+	if opts.MetadataLag[1] == 0 {
+		opts.MetadataLag = [2]time.Duration{300 * time.Millisecond, 1500 * time.Millisecond}
 	}
-	return l, nil
+	if opts.Detachment[1] == 0 {
+		opts.Detachment = [2]time.Duration{500 * time.Millisecond, 1800 * time.Millisecond}
+	}
+	return &Service{engine: e, log: log, trail: trail, vpc: v, region: region, byID: map[vpc.InstanceID]*Instance{}, opts: opts, buckets: map[string]*bucket{}, attachments: map[string]*vpc.Interface{}}
 }
-
-// MaxPods is the number of pods that EKS lets a node of the type take: one for each secondary address, and two that use the node's own.
-// Source: awslabs/amazon-eks-ami files/eni-max-pods.txt: interfaces x (addresses - 1) + 2.
-func (l Limits) MaxPods() int { return l.Interfaces*(l.Addresses-1) + 2 }
 
 // Instance is an EC2 instance that runs.
 type Instance struct {
@@ -68,8 +67,11 @@ type Instance struct {
 	Type           string
 	PrivateDNSName string
 	Limits         Limits
-	Interfaces     []*vpc.Interface // by device index
-	Tags           map[string]string
+	// Interfaces are the attached ones in the order in which they were attached, the primary first.
+	Interfaces []*vpc.Interface
+	Tags       map[string]string
+
+	metadata metadata
 }
 
 // Launch starts an instance in a subnet, with a primary address: the one asked for, or any if that is the zero Addr.
@@ -83,8 +85,9 @@ func (s *Service) Launch(instanceType string, subnet *vpc.Subnet, primary netip.
 	if err != nil {
 		return nil, err
 	}
-	eni.Instance = in.ID
-	in.Interfaces = []*vpc.Interface{eni}
+	s.attach(in, eni, 0)
+	eni.DeleteOnTermination = true
+	in.metadata.interfaces = []InterfaceMetadata{metadataOf(eni)}
 	in.PrivateDNSName = "ip-" + strings.ReplaceAll(eni.Primary().String(), ".", "-") + "." + Domain(s.region)
 	s.instances = append(s.instances, in)
 	s.byID[in.ID] = in

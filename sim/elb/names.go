@@ -13,6 +13,11 @@ const nameTTL = 60 * time.Second
 // Source: Network Load Balancers user guide, "Availability Zone DNS affinity".
 const partialAffinity = 85
 
+// dnsFailover is how long a node of an Application Load Balancer has been without a healthy target when its address leaves the name. It is not documented;
+// Route 53's own health checks need three failures, 10 s apart. Network Load Balancers are taken to be quicker than any client notices.
+// Source: Amazon Route 53 Developer Guide, "How Route 53 determines whether a health check is healthy" (fast interval, default failure threshold).
+const dnsFailover = 30 * time.Second
+
 // Resolve answers a query for a load balancer's name by a client in a zone: one address for each zone that has a healthy target, all
 // when no zone has. Known is false for names that are no load balancer's.
 // Source: Network Load Balancers user guide, "Availability Zones", "Target group health".
@@ -25,14 +30,14 @@ func (s *Service) Resolve(name, zone string) (addrs []netip.Addr, ttl time.Durat
 		if lb.State != "active" {
 			return nil, nameTTL, true
 		}
-		nodes := make([]*Node, 0, len(lb.Nodes))
-		for _, n := range lb.Nodes {
-			if n.servesAll() {
-				nodes = append(nodes, n)
+		hosts := make([]*host, 0, len(lb.hosts()))
+		for _, h := range lb.hosts() {
+			if h.servesAll() || h.alb() && h.listed && s.engine.Now()-h.unserved < dnsFailover {
+				hosts = append(hosts, h)
 			}
 		}
-		if len(nodes) == 0 {
-			nodes = append(nodes, lb.Nodes...)
+		if len(hosts) == 0 {
+			hosts = lb.hosts()
 		}
 		own := false
 		switch lb.Attributes[AttrRoutingPolicy] {
@@ -41,23 +46,33 @@ func (s *Service) Resolve(name, zone string) (addrs []netip.Addr, ttl time.Durat
 		case "partial_availability_zone_affinity":
 			own = s.engine.Rand("elb: dns").IntN(100) < partialAffinity
 		}
-		for _, n := range nodes {
-			if own && n.Zone == zone {
-				return []netip.Addr{n.Addr}, nameTTL, true
+		for _, h := range hosts {
+			if own && h.Zone == zone {
+				return []netip.Addr{h.answerAddr()}, nameTTL, true
 			}
-			addrs = append(addrs, n.Addr)
+			addrs = append(addrs, h.answerAddr())
 		}
 		return addrs, nameTTL, true
 	}
 	return nil, 0, false
 }
 
+// note keeps track of since when the node is without a healthy target.
+func (h *host) note() {
+	if h.servesAll() {
+		h.listed, h.unserved = true, -1
+	} else if h.unserved < 0 {
+		h.unserved = h.service.engine.Now()
+	}
+}
+
 // servesAll says whether every target group of the load balancer has a healthy target for this node.
-func (n *Node) servesAll() bool {
-	for _, l := range n.LB.Listeners {
+func (h *host) servesAll() bool {
+	groups := h.LB.groups()
+	for _, tg := range groups {
 		found := false
-		for _, t := range n.targets(l.TargetGroup) {
-			if v := t.views[n]; v != nil && v.state == healthyState {
+		for _, v := range h.views[tg] {
+			if v.state == healthyState {
 				found = true
 				break
 			}
@@ -66,5 +81,5 @@ func (n *Node) servesAll() bool {
 			return false
 		}
 	}
-	return len(n.LB.Listeners) > 0
+	return len(groups) > 0
 }

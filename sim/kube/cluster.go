@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,7 +40,8 @@ func (k Key) String() string {
 // KeyOf is the key of an object.
 func KeyOf(o metav1.Object) Key { return Key{o.GetNamespace(), o.GetName()} }
 
-func (k Key) compare(o Key) int {
+// Compare orders keys by namespace, then by name.
+func (k Key) Compare(o Key) int {
 	if k.Namespace != o.Namespace {
 		if k.Namespace < o.Namespace {
 			return -1
@@ -74,6 +76,9 @@ type Cluster struct {
 	ips     map[netip.Addr]bool
 	ports   map[int32]bool
 	audit   []AuditEvent
+	events  []*event
+	// webhooks in the order in which they are called.
+	webhooks []Webhook
 }
 
 // collection is all objects of a kind.
@@ -122,12 +127,16 @@ func kindOf(o any) string { return reflect.TypeOf(o).Elem().Name() }
 func resource(kind string) schema.GroupResource {
 	group := ""
 	switch kind {
-	case "Deployment", "ReplicaSet":
+	case "Deployment", "ReplicaSet", "DaemonSet":
 		group = "apps"
 	case "EndpointSlice":
 		group = "discovery.k8s.io"
+	case "Ingress", "IngressClass":
+		group = "networking.k8s.io"
+	case "TargetGroupBinding":
+		group = "elbv2.k8s.aws"
 	}
-	plural := map[string]string{"EndpointSlice": "endpointslices"}[kind]
+	plural := map[string]string{"EndpointSlice": "endpointslices", "Ingress": "ingresses", "IngressClass": "ingressclasses"}[kind]
 	if plural == "" {
 		plural = lower(kind) + "s"
 	}
@@ -145,10 +154,15 @@ func lower(s string) string {
 }
 
 // namespaced says whether objects of a kind are in namespaces.
-func namespaced(kind string) bool { return kind != "Namespace" && kind != "Node" }
+func namespaced(kind string) bool {
+	return kind != "Namespace" && kind != "Node" && kind != "IngressClass"
+}
 
-// Now is the current time as objects write it.
-func (c *Cluster) Now() metav1.Time { return metav1.NewTime(engine.Epoch.Add(c.engine.Now())) }
+// Now is the current time as objects write it: to the second.
+// Source: apimachinery pkg/apis/meta/v1/time.go, Time.MarshalJSON (RFC 3339 without a fraction).
+func (c *Cluster) Now() metav1.Time {
+	return metav1.NewTime(engine.Epoch.Add(c.engine.Now()).Truncate(time.Second))
+}
 
 // stamp gives a new object what the API server gives it.
 func (c *Cluster) stamp(o Object) {
@@ -183,12 +197,13 @@ type Caller struct{ User, UserAgent string }
 
 // Client makes calls for a caller.
 type Client struct {
-	c      *Cluster
-	caller Caller
+	c       *Cluster
+	caller  Caller
+	process *engine.Process
 }
 
 // As returns a client for a caller.
-func (c *Cluster) As(caller Caller) *Client { return &Client{c, caller} }
+func (c *Cluster) As(caller Caller) *Client { return &Client{c: c, caller: caller} }
 
 // Cluster is where the client's calls go.
 func (cl *Client) Cluster() *Cluster { return cl.c }
@@ -222,7 +237,10 @@ func (cl *Client) Create(o Object) (Object, error) {
 		o.SetNamespace("default")
 	}
 	key := KeyOf(o)
-	err := c.create(kind, key, o)
+	err := cl.admit(kind, o)
+	if err == nil {
+		err = c.create(kind, key, o)
+	}
 	cl.done("create", kind, key, err)
 	if err != nil {
 		return nil, err
@@ -290,7 +308,7 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 		cl.done(verb, kind, key, err)
 		return nil, err
 	}
-	now := o.DeepCopyObject().(Object)
+	now := copyOf(o, status)
 	keepOther(old, now, status)
 	now.SetUID(old.GetUID())
 	now.SetCreationTimestamp(old.GetCreationTimestamp())
@@ -300,7 +318,11 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 		return old, nil // a write that changes nothing makes no new version
 	}
 	if !status {
-		if err := Refuse(now); err != nil {
+		err := Refuse(now)
+		if _, ok := now.(*appsv1.Deployment); ok && err == nil {
+			err = c.defaults(now)
+		}
+		if err != nil {
 			cl.done(verb, kind, key, err)
 			return nil, err
 		}
@@ -311,11 +333,11 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 			return nil, err
 		}
 	}
-	if !status && !reflect.DeepEqual(field(old, "Spec"), field(now, "Spec")) {
+	if !status && !reflect.DeepEqual(fieldOf(old, "Spec"), fieldOf(now, "Spec")) {
 		now.SetGeneration(old.GetGeneration() + 1)
 	}
 	c.bump(now)
-	if now.GetDeletionTimestamp() != nil && len(now.GetFinalizers()) == 0 {
+	if t := now.GetDeletionTimestamp(); t != nil && len(now.GetFinalizers()) == 0 && (now.GetDeletionGracePeriodSeconds() == nil || *now.GetDeletionGracePeriodSeconds() == 0) {
 		c.remove(k, key, old)
 		cl.done(verb, kind, key, nil)
 		c.notify(kind, old, nil)
@@ -334,42 +356,28 @@ func keepOther(old, now Object, status bool) {
 		f.Set(o.FieldByName("Status"))
 	}
 	if status {
-		kept := old.DeepCopyObject().(Object)
+		kept := shallow(old)
 		reflect.ValueOf(kept).Elem().FieldByName("Status").Set(n.FieldByName("Status"))
+		if d, ok := now.(*appsv1.Deployment); ok { // the deployment controller writes its revision this way
+			kept.SetAnnotations(d.Annotations)
+		}
 		n.Set(reflect.ValueOf(kept).Elem())
 	}
 }
 
-func field(o Object, name string) any {
-	if f := reflect.ValueOf(o).Elem().FieldByName(name); f.IsValid() {
-		return f.Interface()
+// copyOf copies what a write takes from an object. Statuses of pods are most of what is written.
+func copyOf(o Object, status bool) Object {
+	if p, ok := o.(*corev1.Pod); ok && status {
+		now := *p
+		now.Status = *p.Status.DeepCopy()
+		return &now
 	}
-	return nil
+	return o.DeepCopyObject().(Object)
 }
 
-// Delete removes an object, or marks it as being deleted while it has finalizers or, for a running pod, a kubelet to stop it.
-func Delete[T Object](cl *Client, key Key) error {
-	c, kind := cl.c, kindOf(*new(T))
-	k := c.kind(kind)
-	old := k.objects[key]
-	if old == nil {
-		err := apierrors.NewNotFound(resource(kind), key.Name)
-		cl.done("delete", kind, key, err)
-		return err
-	}
-	cl.done("delete", kind, key, nil)
-	if pod, ok := old.(*corev1.Pod); len(old.GetFinalizers()) == 0 && !(ok && pod.Spec.NodeName != "") {
-		c.remove(k, key, old)
-		c.notify(kind, old, nil)
-		return nil
-	}
-	if old.GetDeletionTimestamp() == nil {
-		now := old.DeepCopyObject().(Object)
-		t := c.Now()
-		now.SetDeletionTimestamp(&t)
-		c.bump(now)
-		k.objects[key] = now
-		c.notify(kind, old, now)
+func fieldOf(o Object, name string) any {
+	if f := reflect.ValueOf(o).Elem().FieldByName(name); f.IsValid() {
+		return f.Interface()
 	}
 	return nil
 }
@@ -398,7 +406,7 @@ func List[T Object](cl *Client) []T {
 	for _, o := range k.objects {
 		out = append(out, o.(T))
 	}
-	slices.SortFunc(out, func(a, b T) int { return KeyOf(a).compare(KeyOf(b)) })
+	slices.SortFunc(out, func(a, b T) int { return KeyOf(a).Compare(KeyOf(b)) })
 	return out
 }
 

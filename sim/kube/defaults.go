@@ -24,23 +24,22 @@ func (c *Cluster) defaults(o Object) error {
 	one := int32(1)
 	switch o := o.(type) {
 	case *appsv1.Deployment:
-		if o.Spec.Replicas == nil {
-			o.Spec.Replicas = &one
-		}
-		if o.Spec.Strategy.Type == "" {
-			o.Spec.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType
-		}
-		if o.Spec.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType && o.Spec.Strategy.RollingUpdate == nil {
-			quarter := intstr.FromString("25%")
-			o.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxSurge: &quarter, MaxUnavailable: &quarter}
-		}
-		c.podDefaults(&o.Spec.Template.Spec)
+		deploymentDefaults(&o.Spec)
 	case *appsv1.ReplicaSet:
 		if o.Spec.Replicas == nil {
 			o.Spec.Replicas = &one
 		}
+	case *appsv1.DaemonSet:
+		if o.Spec.UpdateStrategy.Type == "" {
+			o.Spec.UpdateStrategy.Type = appsv1.RollingUpdateDaemonSetStrategyType
+		}
+		if o.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType && o.Spec.UpdateStrategy.RollingUpdate == nil {
+			most := intstr.FromInt32(1)
+			o.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &most}
+		}
+		podDefaults(&o.Spec.Template.Spec)
 	case *corev1.Pod:
-		c.podDefaults(&o.Spec)
+		podDefaults(&o.Spec)
 		o.Status.Phase = corev1.PodPending
 	case *corev1.Service:
 		return c.serviceDefaults(o)
@@ -48,7 +47,37 @@ func (c *Cluster) defaults(o Object) error {
 	return nil
 }
 
-func (c *Cluster) podDefaults(s *corev1.PodSpec) {
+// deploymentDefaults fills in a Deployment. Source: kubernetes/kubernetes pkg/apis/apps/v1/defaults.go, SetDefaults_Deployment.
+func deploymentDefaults(s *appsv1.DeploymentSpec) {
+	one, ten, tenMinutes, quarter := int32(1), int32(10), int32(600), intstr.FromString("25%")
+	if s.Replicas == nil {
+		s.Replicas = &one
+	}
+	if s.Strategy.Type == "" {
+		s.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType
+	}
+	if s.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType {
+		if s.Strategy.RollingUpdate == nil {
+			s.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{}
+		}
+		r := s.Strategy.RollingUpdate
+		if r.MaxSurge == nil {
+			r.MaxSurge = &quarter
+		}
+		if r.MaxUnavailable == nil {
+			r.MaxUnavailable = &quarter
+		}
+	}
+	if s.RevisionHistoryLimit == nil {
+		s.RevisionHistoryLimit = &ten
+	}
+	if s.ProgressDeadlineSeconds == nil {
+		s.ProgressDeadlineSeconds = &tenMinutes
+	}
+	podDefaults(&s.Template.Spec)
+}
+
+func podDefaults(s *corev1.PodSpec) {
 	if s.RestartPolicy == "" {
 		s.RestartPolicy = corev1.RestartPolicyAlways
 	}
@@ -58,6 +87,50 @@ func (c *Cluster) podDefaults(s *corev1.PodSpec) {
 	if s.TerminationGracePeriodSeconds == nil {
 		thirty := int64(30)
 		s.TerminationGracePeriodSeconds = &thirty
+	}
+	for i := range s.Containers {
+		x := &s.Containers[i]
+		probeDefaults(x.LivenessProbe)
+		probeDefaults(x.ReadinessProbe)
+		probeDefaults(x.StartupProbe)
+		if l := x.Lifecycle; l != nil {
+			handlerDefaults(l.PostStart)
+			handlerDefaults(l.PreStop)
+		}
+	}
+}
+
+// probeDefaults fills in a probe. Source: kubernetes/kubernetes pkg/apis/core/v1/defaults.go, SetDefaults_Probe and SetDefaults_HTTPGetAction.
+func probeDefaults(p *corev1.Probe) {
+	if p == nil {
+		return
+	}
+	for _, x := range []struct {
+		field *int32
+		value int32
+	}{{&p.TimeoutSeconds, 1}, {&p.PeriodSeconds, 10}, {&p.SuccessThreshold, 1}, {&p.FailureThreshold, 3}} {
+		if *x.field == 0 {
+			*x.field = x.value
+		}
+	}
+	httpDefaults(p.HTTPGet)
+}
+
+func handlerDefaults(h *corev1.LifecycleHandler) {
+	if h != nil {
+		httpDefaults(h.HTTPGet)
+	}
+}
+
+func httpDefaults(a *corev1.HTTPGetAction) {
+	if a == nil {
+		return
+	}
+	if a.Path == "" {
+		a.Path = "/"
+	}
+	if a.Scheme == "" {
+		a.Scheme = corev1.URISchemeHTTP
 	}
 }
 

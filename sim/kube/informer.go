@@ -115,6 +115,6 @@ func sorted[T Object](m map[Key]T) []T {
 	for _, o := range m {
 		out = append(out, o)
 	}
-	slices.SortFunc(out, func(a, b T) int { return KeyOf(a).compare(KeyOf(b)) })
+	slices.SortFunc(out, func(a, b T) int { return KeyOf(a).Compare(KeyOf(b)) })
 	return out
 }

@@ -24,8 +24,8 @@ type Namespace struct {
 
 	kernel  *Kernel
 	label   trace.Name
-	devices []*Device // index 0 is unused
-	local   map[netip.Addr]int
+	devices []*Device    // index 0 is unused
+	local   []netip.Addr // sorted
 	fib     *route.Database
 	rules   *netfilter.Ruleset
 	ct      *netfilter.Table
@@ -36,9 +36,8 @@ type Namespace struct {
 
 // NewNamespace makes a namespace with a loopback device.
 func (k *Kernel) NewNamespace(name string) *Namespace {
-	n := &Namespace{Name: name, Sysctl: k.sysctl, kernel: k, label: k.log.Name(name), devices: []*Device{nil}, local: map[netip.Addr]int{}, fib: route.New()}
+	n := &Namespace{Name: name, Sysctl: k.sysctl, kernel: k, label: k.log.Name(name), devices: []*Device{nil}, fib: route.New()}
 	n.context.Local = n.IsLocal
-	n.sockets.init()
 	lo := n.AddDevice("lo", loopbackMTUBytes)
 	lo.Link = loopback{}
 	n.AddAddr(lo, netip.MustParseAddr("127.0.0.1"))
@@ -61,7 +60,7 @@ func (n *Namespace) AddDevice(name string, mtuBytes int) *Device {
 // Device returns the device of a name, or nil.
 func (n *Namespace) Device(name string) *Device {
 	for _, d := range n.devices[1:] {
-		if d.Name == name {
+		if d != nil && d.Name == name {
 			return d
 		}
 	}
@@ -69,18 +68,22 @@ func (n *Namespace) Device(name string) *Device {
 }
 
 // Devices lists the devices, lo first.
-func (n *Namespace) Devices() []*Device { return slices.Clone(n.devices[1:]) }
+func (n *Namespace) Devices() []*Device {
+	return slices.DeleteFunc(slices.Clone(n.devices[1:]), func(d *Device) bool { return d == nil })
+}
 
 // AddAddr gives a device an address, which becomes local to the namespace.
 func (n *Namespace) AddAddr(d *Device, a netip.Addr) {
 	d.Addrs = append(d.Addrs, a)
-	n.local[a] = d.index
+	if i, ok := slices.BinarySearchFunc(n.local, a, netip.Addr.Compare); !ok {
+		n.local = slices.Insert(n.local, i, a)
+	}
 	n.fib.Replace(&route.Route{Dst: netip.PrefixFrom(a, a.BitLen()), Type: route.ToLocal, Dev: d.index, DevName: d.Name, Table: route.Local, Src: a, Name: n.kernel.log.Name("local " + a.String() + " dev " + d.Name)})
 }
 
 // IsLocal says whether a is an address of the namespace.
 func (n *Namespace) IsLocal(a netip.Addr) bool {
-	_, ok := n.local[a]
+	_, ok := slices.BinarySearchFunc(n.local, a, netip.Addr.Compare)
 	return ok || a.IsLoopback()
 }
 

@@ -13,8 +13,12 @@ type sockets struct {
 	udp       map[netip.AddrPort]*UDPSocket
 }
 
-func (s *sockets) init() {
-	s.conns, s.listeners, s.udp = map[packet.Tuple]*Conn{}, map[netip.AddrPort]*Listener{}, map[netip.AddrPort]*UDPSocket{}
+// put adds a socket to a map that is made when it is first needed: most pods never open one of each kind.
+func put[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	(*m)[k] = v
 }
 
 // anyAddr is 0.0.0.0, the address of a socket that takes packets for every address of the namespace.
@@ -75,6 +79,9 @@ func (n *Namespace) sourceFor(dst netip.Addr) (netip.Addr, bool) {
 // firstAddr is the first address that is not loopback's, which a route without a preferred source falls back to.
 func (n *Namespace) firstAddr() netip.Addr {
 	for _, d := range n.devices[2:] {
+		if d == nil {
+			continue
+		}
 		if a := d.Addr(); a.IsValid() {
 			return a
 		}
@@ -118,7 +125,7 @@ func (n *Namespace) ListenUDP(a netip.Addr, port uint16) (*UDPSocket, error) {
 		return nil, EADDRINUSE
 	}
 	s := &UDPSocket{ns: n, local: local}
-	n.udp[local] = s
+	put(&n.udp, local, s)
 	return s, nil
 }
 
@@ -135,7 +142,7 @@ func (n *Namespace) DialUDP(remote netip.AddrPort) (*UDPSocket, error) {
 		return nil, EADDRNOTAVAIL
 	}
 	s := &UDPSocket{ns: n, local: netip.AddrPortFrom(src, port), remote: remote}
-	n.udp[s.local] = s
+	put(&n.udp, s.local, s)
 	return s, nil
 }
 

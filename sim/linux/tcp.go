@@ -109,7 +109,7 @@ func (n *Namespace) Listen(a netip.Addr, port uint16, accept func(*Conn)) (*List
 	if n.listeners[l.local] != nil {
 		return nil, EADDRINUSE
 	}
-	n.listeners[l.local] = l
+	put(&n.listeners, l.local, l)
 	return l, nil
 }
 
@@ -150,7 +150,7 @@ func (n *Namespace) newConn(tuple packet.Tuple) *Conn {
 	c.ipID = uint16(n.kernel.random.Uint32())
 	c.una, c.next = c.iss, c.iss
 	c.mss = 536
-	n.conns[tuple] = c
+	put(&n.conns, tuple, c)
 	return c
 }
 

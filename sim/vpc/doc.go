@@ -9,8 +9,12 @@
 // The fabric leaves the TTL alone; it is a network of one hop. Flows that a security group has let through are tracked at
 // each interface, so that answers pass.
 //
-// Models: subnets and their free addresses, network interfaces with secondary addresses, security groups (by address range and by group),
+// Models: up to five CIDR blocks; subnets, each of whose addresses is reserved, free, primary, secondary or in a prefix, down to the last one; prefixes,
+// which are aligned blocks of 16; network interfaces with both, security groups (by address range and by group),
 // network ACLs, route tables (local routes), the resolver at the base of the VPC's range plus two with its limit per interface.
-// Does not model: internet and NAT gateways, peering, endpoints, IPv6, flow logs. A packet to such a place ends the run with ErrNotModelled.
+// Interfaces with a public address can be called by hosts on the internet, and answer them.
+// Differs: which free address AWS gives is not documented; here it is a draw, and an address that was given back may come again at once.
+// Does not model: subnet CIDR reservations, connections from the VPC to the internet, NAT gateways, peering, endpoints, IPv6, flow logs. A packet to such
+// a place ends the run with ErrNotModelled.
 // Sources: Amazon VPC User Guide; Amazon EC2 User Guide, "Security group connection tracking"; each constant names its own.
 package vpc

@@ -6,6 +6,10 @@ import "github.com/aws/smithy-go"
 // Source: Amazon EC2 API Reference, "Error codes".
 var errNoFreeAddresses = &smithy.GenericAPIError{Code: "InsufficientFreeAddressesInSubnet", Message: "There are not enough free addresses in subnet to satisfy the requested number of IP addresses"}
 
+// errNoCIDRBlocks is what EC2 answers when a subnet has no aligned block of 16 free addresses.
+// Source: Amazon EC2 User Guide, "Prefix delegation for Amazon EC2 network interfaces"; aws/amazon-vpc-cni-k8s docs/troubleshooting.md.
+var errNoCIDRBlocks = &smithy.GenericAPIError{Code: "InsufficientCidrBlocks", Message: "There are not enough free cidr blocks in the specified subnet to satisfy the request."}
+
 // Drop reasons of the fabric. No log of AWS's names them; a flow log would say REJECT for the security group and the network ACL.
 const (
 	DropSourceCheck = "VPC_SOURCE_DEST_CHECK"

@@ -20,12 +20,21 @@ type Interface struct {
 	Subnet      *Subnet
 	Description string
 	// Addrs are the private addresses, the primary first.
-	Addrs           []netip.Addr
+	Addrs []netip.Addr
+	// Prefixes are the delegated blocks of addresses.
+	Prefixes        []netip.Prefix
 	Groups          []*SecurityGroup
 	SourceDestCheck bool
+	Tags            map[string]string
+	// Public is the public address of the primary one, if it has one.
+	Public netip.Addr
 	// Instance that it is attached to, and as which device, if it is an instance's.
 	Instance    InstanceID
 	DeviceIndex int
+	// AttachmentID of the attachment, and when it was made.
+	AttachmentID        string
+	Attached            time.Duration
+	DeleteOnTermination bool
 
 	// OnLeave are hooks of load balancers that keep the client's address: they see each packet that leaves this interface, after the
 	// security groups and before the fabric routes it, and may rewrite it. A hook returns true when it has.
@@ -76,6 +85,55 @@ func (eni *Interface) Unassign(a netip.Addr) bool {
 	return true
 }
 
+// AssignPrefix delegates a block of addresses of its subnet to an interface.
+func (eni *Interface) AssignPrefix() (netip.Prefix, error) {
+	p, err := eni.Subnet.TakePrefix()
+	if err != nil {
+		return p, err
+	}
+	eni.Prefixes = append(eni.Prefixes, p)
+	base := number(p.Addr())
+	for i := range uint32(prefixSize) {
+		eni.vpc.byAddr[address(base+i)] = eni
+	}
+	return p, nil
+}
+
+// UnassignPrefix takes a delegated block from an interface and gives it back to the subnet.
+func (eni *Interface) UnassignPrefix(p netip.Prefix) bool {
+	i := slices.Index(eni.Prefixes, p)
+	if i < 0 {
+		return false
+	}
+	eni.Prefixes = slices.Delete(eni.Prefixes, i, i+1)
+	base := number(p.Addr())
+	for i := range uint32(prefixSize) {
+		delete(eni.vpc.byAddr, address(base+i))
+	}
+	eni.Subnet.GivePrefix(p)
+	return true
+}
+
+// Used is how many addresses of its subnet the interface holds.
+func (eni *Interface) Used() int { return len(eni.Addrs) + prefixSize*len(eni.Prefixes) }
+
+// Delete ends an interface and gives all its addresses back.
+func (eni *Interface) Delete() {
+	v := eni.vpc
+	for len(eni.Prefixes) > 0 {
+		eni.UnassignPrefix(eni.Prefixes[len(eni.Prefixes)-1])
+	}
+	for _, a := range eni.Addrs {
+		delete(v.byAddr, a)
+		eni.Subnet.Give(a)
+	}
+	eni.port = nil
+	delete(v.enis, eni.ID)
+}
+
+// Detach unplugs the port.
+func (eni *Interface) Detach() { eni.port = nil }
+
 // Primary is the primary private address.
 func (eni *Interface) Primary() netip.Addr { return eni.Addrs[0] }
 
@@ -125,8 +183,11 @@ func (eni *Interface) Send(p *packet.Packet, delay time.Duration) {
 	}
 	to := v.byAddr[p.Dst]
 	if to == nil {
-		if v.CIDR.Contains(p.Dst) {
+		if v.Contains(p.Dst) {
 			v.drop(eni.label, p, DropNoInterface)
+			return
+		}
+		if v.internet.leave(eni, p) {
 			return
 		}
 		v.engine.Fail(engine.NotModelled("vpc: a packet to %v, outside of the VPC: %v", p.Dst, p))

@@ -1,10 +1,8 @@
 package workload
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"github.com/ekslab/ekslab/sim/dns"
@@ -38,6 +36,7 @@ const (
 	ExitOK               = 0
 	ExitCouldNotResolve  = 6
 	ExitCouldNotConnect  = 7
+	ExitPartialFile      = 18
 	ExitOperationTimeout = 28
 	ExitGotNothing       = 52
 	ExitReceiveError     = 56
@@ -45,9 +44,12 @@ const (
 
 // Curl is one command line.
 type Curl struct {
-	// Host and Port of the URL; the path is /.
+	// Host and Port of the URL, and its path; empty is /.
 	Host string
 	Port uint16
+	Path string
+	// Head is -I: HEAD in place of GET.
+	Head bool
 	// MaxTime is --max-time; zero is none.
 	MaxTime  time.Duration
 	Fallback Fallback
@@ -71,7 +73,15 @@ type Result struct {
 	Ended    time.Duration
 	Exit     int
 	HTTPCode int
-	Message  string
+	// Server is the answer's Server header.
+	Server  string
+	Message string
+	// Local and Remote are the ends of the connection that the request went over, or the last that was tried. Reused is whether it had
+	// served a request before.
+	Local, Remote netip.AddrPort
+	Reused        bool
+	// Node is the load balancer's node that Remote is an address of, by its name in the trace; whoever runs curl for a load fills it in.
+	Node     string
 	Attempts []Attempt
 }
 
@@ -92,35 +102,59 @@ type transfer struct {
 	result   *Result
 	deadline time.Duration // zero: none
 	conns    []*linux.Conn
-	open     int // index of the attempt that is open, -1
-	failed   int // attempts that have failed
+	open     int         // index of the attempt that is open, -1
+	failed   int         // attempts that have failed
+	keep     bool        // the connection is to be kept open
+	kept     *linux.Conn // that is open after the run, if the server agrees
+	silent   bool        // the connection ended before anything came over it
 }
 
 // Run executes curl in a container's namespace, on the process p, and returns when it has ended. Who names the container in the trace.
 func (c Curl) Run(p *engine.Process, log *trace.Log, who string, ns *linux.Namespace, resolv dns.Config) *Result {
+	t := c.begin(p, log, who, ns)
+	t.run(resolv)
+	t.end()
+	return t.result
+}
+
+func (c Curl) begin(p *engine.Process, log *trace.Log, who string, ns *linux.Namespace) *transfer {
 	e := p.Engine()
+	if c.Path == "" {
+		c.Path = "/"
+	}
 	t := &transfer{p: p, ns: ns, log: log, who: log.Name(who), cmd: c, open: -1}
 	t.result = &Result{Began: e.Now()}
-	t.result.Record = t.say("curl", fmt.Sprintf("http://%s:%d/", c.Host, c.Port))
+	text := fmt.Sprintf("http://%s:%d%s", c.Host, c.Port, c.Path)
+	if c.Head {
+		text = "-I " + text
+	}
+	t.result.Record = t.say("curl", text)
 	if c.MaxTime > 0 {
 		t.deadline = e.Now() + c.MaxTime
 	}
-	t.run(resolv)
-	t.result.Ended = e.Now()
+	return t
+}
+
+// end closes what is open and says how it ended.
+func (t *transfer) end() {
+	r := t.result
+	r.Ended = t.p.Engine().Now()
 	for _, conn := range t.conns {
-		if conn != nil {
+		if conn != nil && conn != t.kept {
 			conn.Close()
 		}
 	}
-	text := fmt.Sprintf("exit %d after %v", t.result.Exit, t.result.Ended-t.result.Began)
-	if t.result.HTTPCode != 0 {
-		text = fmt.Sprintf("HTTP %d, %s", t.result.HTTPCode, text)
+	if n := len(r.Attempts); n > 0 && !r.Remote.IsValid() {
+		r.Local, r.Remote = r.Attempts[n-1].Local, r.Attempts[n-1].Remote
 	}
-	if t.result.Message != "" {
-		text += ": " + t.result.Message
+	text := fmt.Sprintf("exit %d after %v", r.Exit, r.Ended-r.Began)
+	if r.HTTPCode != 0 {
+		text = fmt.Sprintf("HTTP %d, %s", r.HTTPCode, text)
+	}
+	if r.Message != "" {
+		text += ": " + r.Message
 	}
 	t.say("curl ended", text)
-	return t.result
 }
 
 func (t *transfer) say(what, text string) trace.ID {
@@ -262,59 +296,4 @@ func (t *transfer) dial(to netip.AddrPort) {
 		}
 		t.p.Wake()
 	}
-}
-
-// request sends GET / over the open connection and reads the answer.
-func (t *transfer) request() {
-	e := t.p.Engine()
-	t.giveUp() // the other addresses
-	conn := t.conns[t.open]
-	var got []byte
-	ended := false
-	var broken error
-	conn.OnData = func(b []byte) { got = append(got, b...); t.p.Wake() }
-	conn.OnEOF = func() { ended = true; t.p.Wake() }
-	conn.OnError = func(err error) { broken = err; t.p.Wake() }
-	conn.Write(fmt.Appendf(nil, "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: curl\r\nAccept: */*\r\n\r\n", t.cmd.Host))
-	for {
-		if status, whole := response(got); whole {
-			t.result.HTTPCode = status
-			return
-		}
-		switch {
-		case broken != nil:
-			t.fail(ExitReceiveError, "Recv failure: %v", broken)
-			return
-		case ended && len(got) == 0:
-			t.fail(ExitGotNothing, "Empty reply from server")
-			return
-		case ended:
-			t.fail(ExitReceiveError, "transfer closed with outstanding read data remaining")
-			return
-		case t.deadline != 0 && e.Now() >= t.deadline:
-			t.fail(ExitOperationTimeout, "Operation timed out after %d milliseconds with %d bytes received", (e.Now()-t.result.Began)/time.Millisecond, len(got))
-			return
-		}
-		wait := time.Duration(-1)
-		if t.deadline != 0 {
-			wait = t.deadline - e.Now()
-		}
-		t.p.Wait(wait)
-	}
-}
-
-// response reads an HTTP response with Content-Length.
-func response(b []byte) (status int, whole bool) {
-	head, body, ok := bytes.Cut(b, []byte("\r\n\r\n"))
-	if !ok || len(head) < 12 {
-		return 0, false
-	}
-	status, _ = strconv.Atoi(string(head[9:12]))
-	_, rest, ok := bytes.Cut(head, []byte("Content-Length: "))
-	if !ok {
-		return status, true
-	}
-	length, _, _ := bytes.Cut(rest, []byte("\r\n"))
-	n, _ := strconv.Atoi(string(length))
-	return status, len(body) >= n
 }

@@ -1,8 +1,6 @@
 package workload
 
 import (
-	"fmt"
-	"net/netip"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +14,8 @@ type Container struct {
 	Pod       *corev1.Pod
 	Spec      *corev1.Container
 	Namespace *linux.Namespace
+	// Task is the container's first process, which the program brings to life.
+	Task *Task
 }
 
 // Program starts what an image runs.
@@ -27,19 +27,39 @@ type Images map[string]Program
 // Standard returns the images that any world has.
 func Standard() Images {
 	return Images{
-		"nginx":             nginx,
-		"nicolaka/netshoot": netshoot,
+		"nginx":                Nginx{}.start,
+		"library/nginx":        Nginx{}.start,
+		"nginx/nginx":          Nginx{}.start,
+		"l6m2t8p7/docker-2048": game2048.start,
+		"ekslab/web":           ownWeb,
+		"nicolaka/netshoot":    netshoot,
 	}
+}
+
+// InvalidNameError is the error of an image whose name is no name.
+type InvalidNameError struct{ Image string }
+
+func (e InvalidNameError) Error() string {
+	return "couldn't parse image name \"" + e.Image + "\": invalid reference format"
+}
+
+// split is an image's name, without tag and digest, and its tag.
+func split(image string) (name, tag string) {
+	name, _, _ = strings.Cut(image, "@")
+	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
+		return name[:colon], name[colon+1:]
+	}
+	return name, ""
 }
 
 // Find returns the program of an image.
 func (im Images) Find(image string) (Program, error) {
-	name := image
-	if at := strings.IndexByte(name, '@'); at >= 0 {
-		name = name[:at]
+	if p, ok := im[image]; ok {
+		return p, nil
 	}
-	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
-		name = name[:colon]
+	name, _ := split(image)
+	if name == "" || strings.HasSuffix(image, ":") || strings.HasSuffix(image, "@") || strings.ContainsAny(image, " \t") || strings.ToLower(name) != name {
+		return nil, InvalidNameError{image}
 	}
 	if p, ok := im[name]; ok {
 		return p, nil
@@ -52,28 +72,17 @@ func (im Images) Find(image string) (Program, error) {
 	return nil, engine.NotModelled("image %q", image)
 }
 
-// netshoot waits for commands: only sleep is modelled.
+// netshoot waits for commands: only sleep is modelled. It handles no signal, so only SIGKILL ends it before its time.
 func netshoot(c Container) error {
-	if len(c.Spec.Command) == 0 || c.Spec.Command[0] != "sleep" {
+	if len(c.Spec.Command) == 0 || base(c.Spec.Command[0]) != "sleep" || len(c.Spec.Args) > 0 {
 		return engine.NotModelled("command %q", c.Spec.Command)
 	}
-	return nil
-}
-
-// welcomeBytes is the length of nginx's welcome page. Source: nginx docs/html/index.html, as the image ships it.
-const welcomeBytes = 615
-
-// welcome is nginx's answer to GET /.
-var welcome = []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: keep-alive\r\nAccept-Ranges: bytes\r\n\r\n", welcomeBytes) + strings.Repeat(" ", welcomeBytes))
-
-// nginx listens on port 80, whatever containerPort says, as its image does.
-func nginx(c Container) error {
-	if len(c.Spec.Command)+len(c.Spec.Args) > 0 {
-		return engine.NotModelled("nginx with a command of its own")
+	script, err := parse(c.Spec.Command)
+	if err != nil {
+		return err
 	}
-	_, err := c.Namespace.Listen(netip.Addr{}, 80, func(conn *linux.Conn) {
-		conn.OnData = func([]byte) { conn.Write(welcome) }
-		conn.OnEOF = func() { conn.Close() }
-	})
-	return err
+	if d := script[0].wait; d < forever {
+		c.Task.engine.After(d, "workload: sleep", engine.Func(func() { c.Task.Exit(0) }))
+	}
+	return nil
 }

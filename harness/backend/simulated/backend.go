@@ -15,7 +15,6 @@ import (
 	"github.com/ekslab/ekslab/harness/observe"
 	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
-	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/trace"
 )
 
@@ -40,7 +39,7 @@ func (*Backend) Name() string { return "sim" }
 func (*Backend) Check(_ context.Context, plan *scenario.Plan) error {
 	var all []error
 	for _, o := range plan.Objects {
-		if err := kube.Refuse(o.Value); err != nil {
+		if err := sim.Refuse(o.Value); err != nil {
 			all = append(all, fmt.Errorf("%s:%d: %w", o.File, o.Line, err))
 		}
 	}
@@ -64,11 +63,7 @@ func (b *Backend) build(plan *scenario.Plan, seed uint64, attach func(*trace.Log
 	if err != nil {
 		return nil, err
 	}
-	var objects sim.Objects
-	for _, o := range plan.Objects {
-		objects = append(objects, o.Value.(runtime.Object))
-	}
-	w.Apply(applyAt, objects)
+	apply(w, plan)
 	for _, c := range changesOf(plan) {
 		w.Do(c)
 	}
@@ -79,6 +74,54 @@ func (b *Backend) build(plan *scenario.Plan, seed uint64, attach func(*trace.Log
 		b.Prepare(w)
 	}
 	return w, nil
+}
+
+// end is when a world without load ends: when it has settled, and where the timeline changes it afterwards, when it has had as long again since the
+// last change.
+func end(plan *scenario.Plan) time.Duration {
+	if len(plan.Timeline) == 0 {
+		return plan.Settle
+	}
+	last := time.Duration(0)
+	for _, a := range plan.Timeline {
+		last = max(last, a.At)
+	}
+	return plan.Settle + last + plan.Settle
+}
+
+// finish runs a world to its end: that of its loads and of what is watched, or without load that of its settling.
+func finish(ctx context.Context, w *sim.World, plan *scenario.Plan, watching []watcher, interrupted func() bool) error {
+	if len(plan.Load) == 0 {
+		return w.Engine.Run(end(plan), interrupted)
+	}
+	if err := w.Engine.Run(plan.Settle, interrupted); err != nil {
+		return err
+	}
+	if err := w.Engine.RunWhile(func() bool { return !w.Done() }, interrupted); err != nil {
+		return err
+	}
+	if err := w.Engine.RunWhile(func() bool { return pending(watching) }, interrupted); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return w.Engine.Run(w.Engine.Now()+linger, interrupted) // the last connections close
+}
+
+// apply has the manifests applied, those of one time with one command.
+func apply(w *sim.World, plan *scenario.Plan) {
+	objects := map[time.Duration]sim.Objects{}
+	var times []time.Duration
+	for _, o := range plan.Objects {
+		if objects[o.After] == nil {
+			times = append(times, o.After)
+		}
+		objects[o.After] = append(objects[o.After], o.Value.(runtime.Object))
+	}
+	for _, after := range times {
+		w.Apply(applyAt+after, objects[after])
+	}
 }
 
 // Run drives a plan to its end, or to ctx's.
@@ -101,22 +144,18 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 		b.watch(watching)
 	}
 	interrupted := func() bool {
-		if opts.Progress != nil && len(w.Loads) > 0 {
+		switch {
+		case opts.Progress == nil:
+		case len(w.Loads) > 0:
 			l := w.Loads[0]
 			opts.Progress(l.Ended, l.Count, "calls")
+		default:
+			opts.Progress(int(w.Engine.Now()/time.Second), int(end(plan)/time.Second), "virtual seconds")
 		}
 		return ctx.Err() != nil
 	}
-	if err := w.Engine.Run(plan.Settle, interrupted); err != nil {
+	if err := finish(ctx, w, plan, watching, interrupted); err != nil {
 		return nil, err
-	}
-	if err := w.Engine.RunWhile(func() bool { return !w.Done() }, interrupted); err != nil {
-		return nil, err
-	}
-	if ctx.Err() == nil { // the last connections close
-		if err := w.Engine.Run(w.Engine.Now()+linger, interrupted); err != nil {
-			return nil, err
-		}
 	}
 	rec := &observe.Recording{}
 	for _, o := range watching {

@@ -39,7 +39,12 @@ func goldenTrace(t *testing.T, p *scenario.Plan) []byte {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	if err := w.Engine.RunWhile(func() bool { return !w.Done() }, nil); err != nil {
+	if len(p.Load) == 0 {
+		err = w.Engine.Run(end(p), nil)
+	} else {
+		err = w.Engine.RunWhile(func() bool { return !w.Done() }, nil)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(&out, "%d events, %s\n", w.Engine.Events(), w.Log.Hash())

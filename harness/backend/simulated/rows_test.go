@@ -35,9 +35,9 @@ func number(t testing.TB, rec *observe.Recording, name string) float64 {
 	return v
 }
 
-// share says whether an observed share of n is within three standard deviations of p.
+// share says whether an observed share of n is within four standard deviations of p.
 func share(observed, p float64, n int) bool {
-	return math.Abs(observed-p) <= 3*math.Sqrt(p*(1-p)/float64(n))
+	return math.Abs(observed-p) <= 4*math.Sqrt(p*(1-p)/float64(n)) // there are some 150 such comparisons, so that three would be too few
 }
 
 // row is one line of a table of what the fact sheets say must be seen. Fields that are zero are not looked at, but hung always is.
@@ -87,7 +87,7 @@ var rows = []row{
 	{name: "a kernel with 250 ticks a second", variant: "broken", set: "kernelTimerHZ=250", hung: 1.0 / 6, answered: 1, syns: 7, synacks: 7, rsts: 7, timeout: 127},
 	// Sheet 22's truth table, what the rows above leave: 4, 5 and 6, 7, 11, and preservation off wherever it may be.
 	{name: "row 4: policy Local, the client is itself the backend there", variant: "broken", set: "externalTrafficPolicy=Local clientIsBackend=true replicas=4 crossZone=true", hung: 0.25, syns: 7, synacks: 7, rsts: 7, healthy: 4},
-	{name: "row 3: policy Local, in the client's zone only its own node has a backend", variant: "broken", set: "externalTrafficPolicy=Local backendOnClientNode=one", hung: 1.0 / 3, answered: 1, syns: 7, synacks: 7, rsts: 7, healthy: 3, byZone: []float64{0, 1, 0}},
+	{name: "row 3: policy Local, in the client's zone only its own node has a backend", variant: "broken", set: "externalTrafficPolicy=Local backendOnClientNode=one nodesPerZone=1,1,1", hung: 1.0 / 3, answered: 1, syns: 7, synacks: 7, rsts: 7, healthy: 3, byZone: []float64{0, 1, 0}},
 	{name: "row 7: ip targets, preserved, none on the client's node", variant: "broken", set: "targetType=ip preserveClientIP=true", hung: 0, answered: 1, healthy: 3},
 	{name: "row 10: preservation off with ip targets and the client among them", variant: "broken", set: "targetType=ip preserveClientIP=false clientIsBackend=true replicas=4 crossZone=true", hung: 0, answered: 1, healthy: 4},
 	{name: "row 10: preservation off with policy Local and a backend there", variant: "broken", set: "preserveClientIP=false externalTrafficPolicy=Local backendOnClientNode=one", hung: 0, answered: 1, healthy: 3},

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
@@ -17,6 +18,7 @@ func specOf(plan *scenario.Plan, seed uint64) (sim.Spec, error) {
 	w := &plan.World
 	s := sim.Spec{Seed: seed, Region: w.Region, LoadBalancerController: w.LoadBalancerController, TimerHZ: w.Kernel.TimerHZ,
 		CoreDNS: sim.CoreDNS{Replicas: w.AddOns.CoreDNS.Replicas, NodeGroup: w.AddOns.CoreDNS.NodeGroup}}
+	balancing(&s, w)
 	if m := w.AddOns.KubeProxy.Mode; m != "iptables" {
 		return s, engine.NotModelled("kube-proxy mode %q", m)
 	}
@@ -28,12 +30,17 @@ func specOf(plan *scenario.Plan, seed uint64) (sim.Spec, error) {
 		return p
 	}
 	s.Cluster = sim.Cluster{Name: w.Cluster.Name, Version: w.Cluster.Version, ServiceCIDR: prefix(w.Cluster.ServiceCIDR)}
-	s.VPC.CIDR = prefix(w.VPC.CIDR)
+	s.VPC.CIDRs = []netip.Prefix{prefix(w.VPC.CIDR)}
+	for _, c := range w.VPC.SecondaryCIDRs {
+		s.VPC.CIDRs = append(s.VPC.CIDRs, prefix(c))
+	}
+	s.EC2Throttle = w.EC2Throttle
+	s.VPCCNI = vpcCNI(&w.AddOns.VPCCNI)
 	for _, sn := range w.VPC.Subnets {
 		s.VPC.Subnets = append(s.VPC.Subnets, sim.Subnet{Name: sn.Name, Zone: sn.Zone, CIDR: prefix(sn.CIDR), Public: sn.Public})
 	}
 	for _, g := range w.NodeGroups {
-		ng := sim.NodeGroup{Name: g.Name, Subnet: g.Subnet, InstanceType: g.InstanceType, Size: g.Size}
+		ng := sim.NodeGroup{Name: g.Name, Subnet: g.Subnet, InstanceType: g.InstanceType, Size: g.Size, MaxPods: g.MaxPods}
 		for _, a := range g.Addresses {
 			addr, bad := netip.ParseAddr(a)
 			if bad != nil && err == nil {
@@ -48,6 +55,22 @@ func specOf(plan *scenario.Plan, seed uint64) (sim.Spec, error) {
 	}
 	s.Sysctls, err = sysctls(w.Kernel.Sysctls)
 	return s, err
+}
+
+func vpcCNI(c *scenario.VPCCNI) sim.VPCCNI {
+	out := sim.VPCCNI{Version: c.Version, Env: envOf(c.Env)}
+	for _, e := range c.ENIConfigs {
+		out.ENIConfigs = append(out.ENIConfigs, sim.ENIConfig{Name: e.Name, Subnet: e.Subnet})
+	}
+	return out
+}
+
+func envOf(vars []scenario.EnvVar) map[string]string {
+	env := map[string]string{}
+	for _, v := range vars {
+		env[v.Name] = v.Value
+	}
+	return env
 }
 
 // sysctls reads settings by their names; what is not named is as in current Linux.
@@ -88,8 +111,8 @@ func sysctls(set map[string]int) (linux.Sysctls, error) {
 // loadsOf and changesOf are a plan's load and timeline, at times of the world.
 func loadsOf(plan *scenario.Plan) (out []sim.Load) {
 	for _, c := range plan.Load {
-		out = append(out, sim.Load{Name: c.Name, At: plan.Settle + c.At, Every: c.Every, Count: c.Count, Pod: c.Pod, Service: c.Curl.Service, ByClusterIP: c.Curl.Address == "clusterIP",
-			MaxTime: c.Curl.MaxTime, Fallback: c.Curl.Fallback})
+		out = append(out, sim.Load{Name: c.Name, Pace: sim.Pace(c.Pace), At: plan.Settle + c.At, Every: c.Every, Count: c.Count, Pod: c.Pod, Service: c.Curl.Service, Ingress: c.Curl.Ingress,
+			ByClusterIP: c.Curl.Address == "clusterIP", Method: c.Curl.Method, Path: c.Curl.Path, MaxTime: c.Curl.MaxTime, Fallback: c.Curl.Fallback})
 	}
 	return out
 }
@@ -98,10 +121,33 @@ func changesOf(plan *scenario.Plan) (out []sim.Change) {
 	for _, a := range plan.Timeline {
 		c := sim.Change{At: plan.Settle + a.At}
 		if m := a.ModifyTargetGroupAttributes; m != nil {
-			c.Service, c.TargetGroupAttributes = m.Service, m.Attributes
+			c.Action = sim.ModifyLoadBalancer{Service: m.Service, Ingress: m.Ingress, TargetGroupAttributes: m.Attributes}
 		}
 		if m := a.ModifyLoadBalancerAttributes; m != nil {
-			c.Service, c.LoadBalancerAttributes = m.Service, m.Attributes
+			c.Action = sim.ModifyLoadBalancer{Service: m.Service, Ingress: m.Ingress, LoadBalancerAttributes: m.Attributes}
+		}
+		if m := a.SetEnv; m != nil {
+			kind, name, _ := strings.Cut(m.Target, "/")
+			c.Action = sim.SetEnv{Kind: kind, Name: name, Env: envOf(m.Env), Remove: m.Remove}
+		}
+		if m := a.Scale; m != nil {
+			c.Action = sim.Scale{Deployment: m.Deployment, Replicas: m.Replicas}
+		}
+		if m := a.SetImage; m != nil {
+			c.Action = sim.SetImage{Deployment: m.Deployment, Container: m.Container, Image: m.Image}
+		}
+		if m := a.Patch; m != nil {
+			kind, name, _ := strings.Cut(m.Target, "/")
+			c.Action = sim.Patch{Kind: kind, Name: name, JSON: m.Patch.JSON}
+		}
+		if m := a.RolloutRestart; m != nil {
+			c.Action = sim.RolloutRestart{Deployment: m.Deployment}
+		}
+		if m := a.LabelNamespace; m != nil {
+			c.Action = sim.LabelNamespace{Name: m.Name, Labels: m.Labels}
+		}
+		if m := a.CrashNode; m != nil {
+			c.Action = sim.CrashNode{Of: m.Deployment + "-*"}
 		}
 		out = append(out, c)
 	}

@@ -1,0 +1,28 @@
+package observe
+
+// addressDocs documents what is observed of the addresses that nodes take from subnets for their pods.
+var addressDocs = family(OfAddresses, both,
+	Doc{Name: "addressesHeld", Type: "number", Unit: "addresses", Meaning: "Addresses that the nodes hold at the end: on all of their network interfaces, primary ones and those of prefixes included."},
+	Doc{Name: "addressesPerNode", Type: "list", Unit: "addresses", Meaning: "addressesHeld by node, in order of nodes."},
+	Doc{Name: "enisPerNode", Type: "list", Unit: "interfaces", Meaning: "Network interfaces attached to each node at the end, in order of nodes."},
+	Doc{Name: "secondaryHeld", Type: "number", Unit: "addresses", Meaning: "Addresses that the nodes hold for pods: secondary addresses, and 16 for each prefix."},
+	Doc{Name: "secondaryPerNode", Type: "list", Unit: "addresses", Meaning: "secondaryHeld by node, in order of nodes."},
+	Doc{Name: "secondaryByInterface", Type: "list", Meaning: "secondaryHeld by node and network interface, in the order in which they were attached, such as 9+9."},
+	Doc{Name: "secondaryAssigned", Type: "number", Unit: "addresses", Meaning: "How many of secondaryHeld a pod has at the end."},
+	Doc{Name: "assignedPerNode", Type: "list", Unit: "addresses", Meaning: "secondaryAssigned by node, in order of nodes."},
+	Doc{Name: "prefixesPerNode", Type: "list", Unit: "prefixes", Meaning: "Prefixes of 16 addresses on each node's network interfaces at the end, in order of nodes."},
+	Doc{Name: "subnetAvailable", Type: "list", Unit: "addresses", Meaning: "AvailableIpAddressCount of the nodes' subnets at the end, by zone."},
+	Doc{Name: "subnetUsedByNodes", Type: "list", Unit: "addresses", Meaning: "Addresses of the nodes' subnets on network interfaces of nodes at the end, by zone."},
+	Doc{Name: "podSubnetAvailable", Type: "list", Unit: "addresses", Meaning: "AvailableIpAddressCount of subnets that hold network interfaces for pods only (custom networking), by zone."},
+	Doc{Name: "podsRunning", Type: "number", Unit: "pods", Meaning: "Pods with an address of their own, not their node's, that are Running at the end."},
+	Doc{Name: "podsStuck", Type: "number", Unit: "pods", Meaning: "Pods, but for those that use their node's address, that are not Running at the end."},
+	Doc{Name: "podsUnschedulable", Type: "number", Unit: "pods", Meaning: "How many of podsStuck have no node: the one they are pinned to has as many pods as it takes."},
+	Doc{Name: "failedCreatePodSandBox", Type: "number", Unit: "events", Meaning: "Events FailedCreatePodSandBox, by their count: each time that kubelet reported that a pod could not be given its network."},
+	Doc{Name: "secondsToAllRunning", Type: "number", Unit: "s", Meaning: "Longest time from a pod's creation until it was Running; no sample if one never was."},
+	Doc{Name: "ec2Calls", Type: "map", Unit: "calls", Meaning: "Calls of the EC2 API by the VPC CNI, by action, those that failed included."},
+	Doc{Name: "ec2ChangingCalls", Type: "number", Unit: "calls", Meaning: "Those of ec2Calls that ask for a change: all but Describe…"},
+	Doc{Name: "ec2Errors", Type: "map", Unit: "calls", Meaning: "Calls of the EC2 API by the VPC CNI that failed, by error code."},
+	Doc{Name: "ec2CallOrder", Type: "list", Meaning: "Actions in the order in which they were called when a node last grew by one network interface, from the beginning of that try to its last change."},
+	Doc{Name: "poolActions", Type: "number", Unit: "actions", Meaning: "Changes of the nodes' pools: each call that assigned or gave back addresses or prefixes, each new network interface, and each that was given back."},
+	Doc{Name: "poolCalls", Type: "list", Meaning: "The calls that changed the pool of the first node, in order, each with how many addresses or prefixes it moved."},
+)
