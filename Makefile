@@ -48,8 +48,8 @@ cross:                   ## binaries for every platform, into dist/
 images:                  ## images of a real cluster, built where they cannot be pulled: all, or IMAGES=node; --build in ARGS pulls none
 	e2e/images/make-images $(ARGS) $(IMAGES)
 
-e2e:                     ## the scenarios on a real cluster in Docker; needs Docker and images; more flags in ARGS
-	EKSLAB_E2E=1 $(GO) test ./e2e/... -count=1 -v -timeout $(E2E_TIMEOUT) $(ARGS)
+e2e:                     ## the scenarios on a real cluster in Docker; needs Docker and images; fewer by ARGS=-ginkgo.label-filter=...
+	EKSLAB_E2E=1 $(GO) test ./e2e -count=1 -v -timeout $(E2E_TIMEOUT) $(ARGS)
 
 clean:                   ## what the targets above made
 	rm -rf $(BIN) dist
