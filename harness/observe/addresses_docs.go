@@ -1,7 +1,7 @@
 package observe
 
 // addressDocs documents what is observed of the addresses that nodes take from subnets for their pods.
-var addressDocs = family(OfAddresses, both,
+var addressDocs = family(OfAddresses, simOnly,
 	Doc{Name: "addressesHeld", Type: "number", Unit: "addresses", Meaning: "Addresses that the nodes hold at the end: on all of their network interfaces, primary ones and those of prefixes included."},
 	Doc{Name: "addressesPerNode", Type: "list", Unit: "addresses", Meaning: "addressesHeld by node, in order of nodes."},
 	Doc{Name: "enisPerNode", Type: "list", Unit: "interfaces", Meaning: "Network interfaces attached to each node at the end, in order of nodes."},

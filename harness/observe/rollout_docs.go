@@ -8,7 +8,7 @@ package observe
 const OfRollouts Family = "rollouts"
 
 // rolloutDocs documents them.
-var rolloutDocs = family(OfRollouts, both,
+var rolloutDocs = family(OfRollouts, simOnly,
 	Doc{Name: "requests", Type: "number", Unit: "requests", Meaning: "Requests that were sent from the update on."},
 	Doc{Name: "requestsInAll", Type: "number", Unit: "requests", Meaning: "Requests that were sent, those before the update with them."},
 	Doc{Name: "answersOfPods", Type: "number", Unit: "requests", Meaning: "Requests that a pod answered whole, with whatever status."},

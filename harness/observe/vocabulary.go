@@ -38,8 +38,11 @@ func (v Vocabulary) Families(names []string) (out []Family) {
 	return out
 }
 
-// both is the backends that can show what any backend can.
-var both = []string{"sim", "kind"}
+// Backends that can show an observation: either, or the simulator alone.
+var (
+	both    = []string{"sim", "kind"}
+	simOnly = []string{"sim"}
+)
 
 // family completes the documentation of observations of one family. Meanings are written for a reader of `ekslab list -o json`; a definition
 // stands there once and nowhere else.

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ekslab/ekslab/harness/backend"
+	"github.com/ekslab/ekslab/harness/scenario"
 )
 
 func TestDocker(t *testing.T) {
@@ -90,6 +92,28 @@ func TestSupported(t *testing.T) {
 		err := supported(planOf(t, test.variant, test.set))
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s %v: %v, want %q", test.variant, test.set, err, test.want)
+		}
+	}
+}
+
+// The other scenarios are refused by what they need, at once and on any machine.
+func TestOtherScenariosAreRefused(t *testing.T) {
+	catalog, err := scenario.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := New(Options{Docker: func(context.Context, io.Reader, io.Writer, ...string) error { t.Error("Docker was asked"); return nil }})
+	for name, want := range map[string]string{"ip-exhaustion": `observations of the family "addresses"`, "rolling-update-502": `observations of the family "rollouts"`} {
+		s, err := catalog.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := s.Resolve(s.VariantNames()[0], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Check(t.Context(), plan); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
 		}
 	}
 }

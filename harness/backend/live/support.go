@@ -3,6 +3,9 @@ package live
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -33,6 +36,22 @@ func supported(plan *scenario.Plan) error {
 	case total > maxNodes:
 		no("%d nodes, since each is a container on this machine; %d is the most", total, maxNodes)
 	}
+	for _, part := range []struct {
+		name  string
+		value any
+	}{
+		{"world.ec2Throttle", w.EC2Throttle}, {"world.loadBalancers", w.LoadBalancers}, {"world.nodeTimes", w.NodeTimes}, {"world.apiLatency", w.APILatency},
+		{"the VPC CNI's environment, since another CNI runs here", w.AddOns.VPCCNI.Env}, {"ENIConfigs", w.AddOns.VPCCNI.ENIConfigs}, {"world.vpc.secondaryCIDRs", w.VPC.SecondaryCIDRs},
+	} {
+		if v := reflect.ValueOf(part.value); !v.IsZero() {
+			no("%s", part.name)
+		}
+	}
+	for _, g := range w.NodeGroups {
+		if g.MaxPods != 0 {
+			no("maxPods of node group %s", g.Name)
+		}
+	}
 	if m := w.AddOns.KubeProxy.Mode; m != "iptables" {
 		no("kube-proxy mode %s", m)
 	}
@@ -42,8 +61,16 @@ func supported(plan *scenario.Plan) error {
 	services := map[string]*corev1.Service{}
 	for _, o := range plan.Objects {
 		at := fmt.Sprintf("%s:%d: ", o.File, o.Line)
+		switch o.Kind {
+		case "Namespace", "Pod", "Deployment", "Service":
+		default:
+			no("%sa %s", at, o.Kind)
+		}
 		if spec := podSpec(o.Value); spec != nil {
 			for _, c := range spec.Containers {
+				if c.ReadinessProbe != nil || c.LivenessProbe != nil || c.StartupProbe != nil || c.Lifecycle != nil || len(c.Env) > 0 {
+					no("%sprobes, lifecycle hooks or environment of a container", at)
+				}
 				if _, ok := standIn(c.Image); !ok {
 					no("%simage %s, since nothing stands in for it", at, c.Image)
 				}
@@ -74,17 +101,20 @@ func supported(plan *scenario.Plan) error {
 		no("%d loads; it is one that it can make", len(plan.Load))
 	}
 	for _, l := range plan.Load {
+		if l.Pod == "" || l.Pace != "" && l.Pace != "openLoop" || l.Curl != nil && (l.Curl.Method != "" && l.Curl.Method != "GET" || l.Curl.Path != "" && l.Curl.Path != "/") {
+			no("%s:%d: a load other than a pod's GET / at fixed times", l.File, l.Line)
+		}
 		if l.Curl == nil || services[l.Curl.Service] == nil || l.Curl.Address == "loadBalancer" && services[l.Curl.Service].Spec.Type != corev1.ServiceTypeLoadBalancer {
 			no("%s:%d: a load that calls no Service of the scenario", l.File, l.Line)
 		}
 	}
 	for _, a := range plan.Timeline {
 		switch {
-		case a.ModifyTargetGroupAttributes != nil:
+		case a.ModifyTargetGroupAttributes != nil && a.ModifyTargetGroupAttributes.Service != "":
 			if err := unknownAttributes(a.ModifyTargetGroupAttributes.Attributes); err != nil {
 				no("%s:%d: %w", a.File, a.Line, err)
 			}
-		case a.ModifyLoadBalancerAttributes != nil:
+		case a.ModifyLoadBalancerAttributes != nil && a.ModifyLoadBalancerAttributes.Service != "":
 			if err := unknownAttributes(a.ModifyLoadBalancerAttributes.Attributes); err != nil {
 				no("%s:%d: %w", a.File, a.Line, err)
 			}
@@ -95,5 +125,11 @@ func supported(plan *scenario.Plan) error {
 	if len(all) == 0 {
 		return nil
 	}
-	return fmt.Errorf("backend kind cannot do this: %w", errors.Join(all...))
+	var said []string // each once: a scenario may have many pods of a kind
+	for _, err := range all {
+		if !slices.Contains(said, err.Error()) {
+			said = append(said, err.Error())
+		}
+	}
+	return errors.New("backend kind cannot do this: " + strings.Join(said, "; "))
 }
