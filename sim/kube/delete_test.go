@@ -126,7 +126,10 @@ func TestWebhooks(t *testing.T) {
 			h.Kind = "Pod"
 		}
 		if h.Mutate == nil {
-			h.Mutate = func(_ *corev1.Namespace, o Object) error { o.SetLabels(map[string]string{"mutated": "yes"}); return nil }
+			h.Mutate = func(_ *corev1.Namespace, o Object) error {
+				o.SetLabels(map[string]string{"mutated": "yes"})
+				return nil
+			}
 		}
 		if err := cl.Cluster().AddWebhook(h); err != nil {
 			t.Fatal(err)
