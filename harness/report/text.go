@@ -574,7 +574,13 @@ func remedies(o run.Outcome, outcomes []run.Outcome) []remedy {
 
 // Command is the command line that does something with a job again: what differs from the defaults, and the seed.
 func Command(verb string, job run.Job, backend string) string {
-	words := []string{"ekslab", verb, job.Ref, "--variant", job.Plan.Variant}
+	words := []string{"ekslab", verb, job.Ref}
+	if job.Manifests != "" {
+		words = append(words, "--manifests", job.Manifests)
+	}
+	if job.Manifests == "" || job.Plan.Variant != scenario.OwnVariant {
+		words = append(words, "--variant", job.Plan.Variant)
+	}
 	for _, p := range job.Plan.Params {
 		if text, ok := job.Set[p.Name]; ok {
 			words = append(words, "--set", p.Name+"="+text)

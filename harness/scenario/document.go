@@ -34,6 +34,8 @@ type document struct {
 	Manifests []manifestFile `yaml:"manifests,omitempty"`
 	// Changes to the manifests before they are applied.
 	Patches []patchDoc `yaml:"patches,omitempty"`
+	// What a user's own manifests may stand in for (--manifests).
+	Own *ownDoc `yaml:"own,omitempty"`
 	// How long the world comes up and settles before the timeline and the load begin.
 	Settle template[time.Duration] `yaml:"settle,omitempty"`
 	// Verbs of the vendor's API, and when they are used.
