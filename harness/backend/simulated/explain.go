@@ -11,7 +11,8 @@ import (
 
 // explainers find a chain of whys in a run, by the family of observations that show what is to be explained.
 var explainers = map[observe.Family]func(*Backend, context.Context, *scenario.Plan, uint64) (*explain.Document, error){
-	observe.OfFlows: (*Backend).explainFlows,
+	observe.OfFlows:    (*Backend).explainFlows,
+	observe.OfRollouts: (*Backend).explainRollout,
 }
 
 // Explain runs a plan and finds the chain of whys of what went wrong in it. What explains it is decided by the first observation of the

@@ -154,4 +154,3 @@ func (e *rolloutEvidence) byObservation() map[string][]observe.Evidence {
 	put(e.signals, "sigkills", "sigkillAfterSeconds", "stopSignalAfterSeconds")
 	return out
 }
-

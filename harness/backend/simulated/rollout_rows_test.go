@@ -178,7 +178,6 @@ func status(t *testing.T, r *rolloutRun) {
 	want(t, len(said) > 4 && said[0] == order[0] && said[len(said)-1] == order[len(order)-1], "rollout status says %q", said)
 }
 
-
 var rolloutRows = []rolloutRow{
 	// Sheet 26.
 	{name: "broken: errors, codes, times, endpoints, path, duration", variant: "broken", seeds: -1, check: func(t *testing.T, r *rolloutRun) {
@@ -214,7 +213,9 @@ var rolloutRows = []rolloutRow{
 		want(t, r.n("registerTargetsCalls") == 0 && r.n("deregisterTargetsCalls") == 0, "%v calls of RegisterTargets", r.n("registerTargetsCalls"))
 		// A pod is refused for no longer than a change takes to reach kube-proxy; a kept connection fails once.
 		for _, q := range r.x.Requests {
-			near := func(d observe.PodDeletion) bool { return q.Sent >= d.At-100*time.Millisecond && q.Sent <= d.At+65*time.Second }
+			near := func(d observe.PodDeletion) bool {
+				return q.Sent >= d.At-100*time.Millisecond && q.Sent <= d.At+65*time.Second
+			}
 			want(t, !q.Failed() || q.Status == 502 && slices.ContainsFunc(r.x.Deletions, near), "an error %+v", q)
 		}
 	}, mean: func(t *testing.T, errors float64) { want(t, errors <= 4, "mean of errors %v", errors) }},
@@ -280,7 +281,9 @@ var rolloutRows = []rolloutRow{
 	}},
 	{name: "a hook without a shell", variant: "fixed-prestop", set: "preStopKind=missingShell", seeds: -1, unjudged: true, check: func(t *testing.T, r *rolloutRun) {
 		want(t, r.in("events", "FailedPreStopHook") == 10 && r.n("errors") >= 1, "%v events, %v errors", r.in("events", "FailedPreStopHook"), r.n("errors"))
-	}, mean: func(t *testing.T, errors float64) { want(t, errors >= 1.5 && errors <= 5, "mean of errors %v, as broken has it", errors) }},
+	}, mean: func(t *testing.T, errors float64) {
+		want(t, errors >= 1.5 && errors <= 5, "mean of errors %v, as broken has it", errors)
+	}},
 	{name: "the sleep action needs none", variant: "fixed-prestop", set: "preStopKind=sleep", seeds: 3, check: func(t *testing.T, r *rolloutRun) { want(t, r.n("errors") == 0, "%v errors", r.n("errors")) }},
 	{name: "gates-only", variant: "gates-only", seeds: -1, check: func(t *testing.T, r *rolloutRun) {
 		want(t, r.n("errors") >= 1 && r.n("minAvailableReplicas") == 8, "%v errors, %v available", r.n("errors"), r.n("minAvailableReplicas"))
@@ -396,4 +399,3 @@ func TestRolloutRows(t *testing.T) {
 		})
 	}
 }
-
