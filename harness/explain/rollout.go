@@ -173,10 +173,13 @@ func (f *rollout) end() (Why, bool) {
 
 // address: what became of the SYN at that address.
 func (f *rollout) address() (Why, bool) {
-	if f.syn == nil || !f.r.Failed {
+	if !f.r.Failed || f.choice == nil {
 		return Why{}, false
 	}
 	w := Why{Question: fmt.Sprintf("What did %s do with it?", f.target)}
+	if f.syn == nil {
+		return f.kept(w)
+	}
 	var arrived, drop, rst *entry
 	for _, e := range f.trip {
 		switch {
@@ -197,6 +200,35 @@ func (f *rollout) address() (Why, bool) {
 		return Why{}, false
 	}
 	w.Evidence = f.tape.evidence(f.syn, arrived, drop, rst)
+	return w, true
+}
+
+// kept: the request went over a connection that was open already, and that the target had closed, or closed just then.
+func (f *rollout) kept(w Why) (Why, bool) {
+	addr, _, _ := strings.Cut(f.target, ":")
+	var sent, fin, rst *entry
+	f.tape.each(f.choice.ID, func(e *entry) bool {
+		switch {
+		case e.Time > f.r.Ended:
+			return false
+		case e.Kind == trace.Out && e.Actor == f.choice.Actor && e.packet.Dst.String() == addr && e.packet.PayloadLen() > 0 && sent == nil:
+			sent = e
+		case e.Kind == trace.In && e.Actor == f.choice.Actor && e.packet.Src.String() == addr && e.packet.Flags.Has(packet.FIN) && fin == nil:
+			fin = e
+		case e.Kind == trace.In && e.Actor == f.choice.Actor && e.packet.Src.String() == addr && e.packet.Flags.Has(packet.RST) && rst == nil:
+			rst = e
+		}
+		return true
+	})
+	switch {
+	case fin != nil:
+		w.Answer = "The request went over a connection that was kept open, and while it was under way the target closed that connection: its FIN came before any answer. A load balancer does not send a request twice, and makes it HTTP 502."
+	case rst != nil:
+		w.Answer = "The request went over a connection that was kept open, of which the target knows nothing any more: it answered with a reset. A load balancer does not send a request twice, and makes it HTTP 502."
+	default:
+		return w, false
+	}
+	w.Evidence = f.tape.evidence(sent, fin, rst)
 	return w, true
 }
 
