@@ -118,8 +118,8 @@ func (o *own) read(found *findings) {
 
 // add takes an object, or the items of a List.
 func (o *own) add(tree *node, found *findings) {
-	if tree.kind == nullNode {
-		return // a document without anything in it
+	if v := tree.get("apiVersion"); tree.kind == nullNode || v != nil && v.text == apiVersion {
+		return // a document without anything in it, or the scenario beside its manifests
 	}
 	if items := tree.get("items"); items != nil && tree.get("kind") != nil && strings.HasSuffix(tree.get("kind").text, "List") {
 		for _, item := range items.items {
