@@ -219,6 +219,10 @@ func quick(line string) string {
 	switch w := words(line); {
 	case len(w) == 2 || slices.Contains(w, "kind") || w[1] == "parity" || w[1] == "doctor":
 		return " --help"
+	case strings.Contains(line, "rolling-update-502") && w[1] == "sweep":
+		return " --set requests=2 --seeds 1"
+	case strings.Contains(line, "rolling-update-502") && (w[1] == "run" || w[1] == "explain"):
+		return " --set requests=2"
 	case strings.Contains(line, "hairpin") && (w[1] == "run" || w[1] == "explain" || w[1] == "sweep"):
 		return " --set connections=2"
 	}

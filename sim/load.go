@@ -168,7 +168,7 @@ func (r *LoadRun) end(i int, result *workload.Result) {
 
 // command is what is run.
 func (r *LoadRun) command() workload.Curl {
-	return workload.Curl{Host: r.Host, Port: r.Port, Path: r.Path, Head: r.Method == "HEAD", MaxTime: r.MaxTime, Fallback: workload.Fallback(r.Fallback)}
+	return workload.Curl{Host: r.Host, Port: r.Port, Path: r.Path, HostHeader: r.HostHeader, Head: r.Method == "HEAD", MaxTime: r.MaxTime, Fallback: workload.Fallback(r.Fallback)}
 }
 
 // place is where it is run.

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/ekslab/ekslab/sim/kube"
+	"github.com/ekslab/ekslab/sim/kube/controllers"
 	"github.com/ekslab/ekslab/sim/linux"
 	"github.com/ekslab/ekslab/sim/trace"
 	"github.com/ekslab/ekslab/sim/vpc"
@@ -72,5 +73,49 @@ func TestPacketsToADeadPod(t *testing.T) {
 	clear(drops)
 	if err, _ := dial(); err != errTrying || drops[vpc.DropSourceCheck] == 0 {
 		t.Errorf("its namespace is gone: %v, drops %v", err, drops)
+	}
+}
+
+// A node that falls silent is not ready when its lease is 40 s old, and its pods with it; after another five minutes they are deleted, which nobody there
+// carries out.
+func TestSilentNode(t *testing.T) {
+	s := newShop()
+	w := s.open(t, nil)
+	run(t, w, time.Minute)
+	name := ""
+	mine := func() (ready, deleted, all int) {
+		for _, p := range kube.List[*corev1.Pod](w.operator) {
+			if p.Spec.NodeName != name || p.Labels["app"] != "web" {
+				continue
+			}
+			all++
+			if controllers.Ready(p) {
+				ready++
+			}
+			if p.DeletionTimestamp != nil {
+				deleted++
+			}
+		}
+		return ready, deleted, all
+	}
+	for _, p := range kube.List[*corev1.Pod](w.operator) {
+		if p.Labels["app"] == "web" {
+			name = p.Spec.NodeName
+		}
+	}
+	_, _, had := mine()
+	renewed, ok := w.Kubelets.Crash(name)
+	if !ok || renewed > time.Minute || renewed < 50*time.Second {
+		t.Fatalf("its last word was at %v: %v", renewed, ok)
+	}
+	w.monitor.Silent(name, renewed)
+	for _, c := range []struct {
+		at             time.Duration
+		ready, deleted int
+	}{{renewed + 40*time.Second - time.Millisecond, had, 0}, {renewed + 45*time.Second, 0, 0}, {renewed + 339*time.Second, 0, 0}, {renewed + 346*time.Second, 0, had}, {renewed + 20*time.Minute, 0, had}} {
+		run(t, w, c.at)
+		if ready, deleted, _ := mine(); ready != c.ready || deleted != c.deleted {
+			t.Errorf("at %v: %d ready and %d deleted, want %d and %d", c.at-renewed, ready, deleted, c.ready, c.deleted)
+		}
 	}
 }

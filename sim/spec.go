@@ -37,6 +37,8 @@ type Spec struct {
 	Internet   Internet
 	// Kubelet is what nodes, their disks and their container runtime take. The zero value is usable.
 	Kubelet  kubelet.Times
+	// StandIns has a plain web server run in place of images that are not known; see workload.StandIn. Otherwise they are refused.
+	StandIns bool
 	Switches Switches
 }
 
@@ -167,6 +169,8 @@ type Load struct {
 	Ingress string
 	// Method is GET or HEAD (curl -I). Empty means GET. Path is the URL's path; empty means /.
 	Method, Path string
+	// HostHeader is the Host header that is sent; empty is the name that is called.
+	HostHeader string
 	// Service is namespace/name; ByClusterIP calls its own name instead of its load balancer's.
 	Service     string
 	ByClusterIP bool

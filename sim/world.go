@@ -170,6 +170,9 @@ func (w *World) controlPlane() error {
 		}
 	}
 	images := workload.Standard()
+	if w.spec.StandIns {
+		images.AddStandIn()
+	}
 	images["eks/coredns"] = func(x workload.Container) error {
 		_, err := coredns.Start(w.Log, x.Namespace, w.VPC.Resolver(), w)
 		return err

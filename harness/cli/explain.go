@@ -34,6 +34,7 @@ The variant is the first one, broken, unless --variant names another.`,
 		},
 	}
 	a.choiceFlags(command, &c, "explain this variant (default: the first, broken)")
+	a.manifestsFlag(command, &c)
 	command.Flags().StringVarP(&format, "output", "o", "text", "text or json")
 	a.complete(command, "output", func([]string) []string { return []string{"text", "json"} })
 	return command
@@ -56,6 +57,9 @@ func (a *app) one(arg string, c *choice) (run.Job, error) {
 		return run.Job{}, err
 	}
 	one := *c
+	if err := a.own(scenarios, &one); err != nil {
+		return run.Job{}, err
+	}
 	if one.variant == "" {
 		one.variant = scenarios[0].scenario.Variants[0].Name
 	}

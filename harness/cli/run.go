@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,10 +17,9 @@ import (
 
 type runFlags struct {
 	choice
-	output    []string
-	pcap      string
-	trace     string
-	manifests string
+	output []string
+	pcap   string
+	trace  string
 }
 
 func (a *app) run() *cobra.Command {
@@ -67,7 +65,7 @@ Exit code: 0 all expectations hold, 1 one fails, 2 wrong usage or a mistake in a
 	flags.StringArrayVarP(&f.output, "output", "o", nil, "write the result as `FORMAT[=FILE]`: text, json, junit or github; may be repeated")
 	flags.StringVar(&f.pcap, "pcap", "", "write every captured packet to `FILE` (pcapng); needs one scenario and one variant")
 	flags.StringVar(&f.trace, "trace", "", "write what happened, in order, to `FILE`; needs one scenario and one variant")
-	flags.StringVar(&f.manifests, "manifests", "", "use the Kubernetes manifests in `DIR` in place of the scenario's, where it allows that")
+	a.manifestsFlag(command, &f.choice)
 	a.complete(command, "output", func([]string) []string { return runFormats })
 	return command
 }
@@ -85,16 +83,19 @@ func (a *app) runScenarios(ctx context.Context, args []string, f *runFlags) erro
 	if err != nil {
 		return err
 	}
-	if f.manifests != "" {
-		// No scenario declares yet that its manifests may be replaced.
-		if info, err := os.Stat(f.manifests); err != nil || !info.IsDir() {
-			return fmt.Errorf("--manifests %s: there is no such folder", f.manifests)
-		}
-		return fmt.Errorf("--manifests is not supported by scenario %s; \"ekslab copy\" gives a copy whose manifests can be edited", scenarios[0].ref)
+	if err := a.own(scenarios, &f.choice); err != nil {
+		return err
 	}
 	jobs, err := a.jobs(scenarios, len(args) == 0, &f.choice)
 	if err != nil {
 		return err
+	}
+	if f.manifests != "" { // what they ask for that is not modelled is a mistake like any other in a file
+		for _, job := range jobs {
+			if err := b.Check(ctx, job.Plan); err != nil {
+				return err
+			}
+		}
 	}
 	if len(jobs) != 1 && (f.pcap != "" || f.trace != "") {
 		return oneRunOnly(f, scenarios)
@@ -202,6 +203,9 @@ func label(job run.Job) string { return job.Plan.Scenario.Name + " " + job.Plan.
 // repeatCommand is the command line that runs the same again.
 func repeatCommand(args []string, c *choice) string {
 	words := append([]string{"ekslab", "run"}, args...)
+	if c.manifests != "" {
+		words = append(words, "--manifests", c.manifests)
+	}
 	if c.variant != "" {
 		words = append(words, "--variant", c.variant)
 	}

@@ -21,6 +21,8 @@ type choice struct {
 	variant string
 	set     []string
 	seed    uint64
+	// manifests is a folder of the user's own manifests.
+	manifests string
 }
 
 func (a *app) choiceFlags(command *cobra.Command, c *choice, variantUsage string) {
@@ -55,6 +57,29 @@ func (a *app) imageFlag(command *cobra.Command) {
 	if a.LocalStackImage != nil {
 		command.Flags().Func("localstack-image", "LocalStack `IMAGE` that backend kind runs, in place of its own", a.LocalStackImage)
 	}
+}
+
+// manifestsFlag adds --manifests.
+func (a *app) manifestsFlag(command *cobra.Command, c *choice) {
+	command.Flags().StringVar(&c.manifests, "manifests", "", "use the Kubernetes manifests in `DIR` in place of the scenario's, where it allows that")
+}
+
+// own puts the user's own manifests into the scenarios, and chooses the variant that takes them as they are, if none is chosen.
+func (a *app) own(scenarios []chosen, c *choice) error {
+	if c.manifests == "" {
+		return nil
+	}
+	if len(scenarios) > 1 {
+		return errors.New("--manifests needs one scenario, such as: ekslab run rolling-update-502 --manifests " + c.manifests)
+	}
+	var err error
+	if scenarios[0].scenario, err = scenarios[0].scenario.WithManifests(c.manifests); err != nil {
+		return err
+	}
+	if c.variant == "" {
+		c.variant = scenario.OwnVariant
+	}
+	return nil
 }
 
 // complete offers words for a flag to the shell.
@@ -184,7 +209,7 @@ func (a *app) jobs(scenarios []chosen, all bool, c *choice) ([]run.Job, error) {
 				wrong.add(s.ref, variant, err)
 				continue
 			}
-			jobs = append(jobs, run.Job{Plan: plan, Seed: c.seed, Ref: s.ref, Set: set})
+			jobs = append(jobs, run.Job{Plan: plan, Seed: c.seed, Ref: s.ref, Set: set, Manifests: c.manifests})
 		}
 	}
 	if err := errors.Join(append(errs, wrong.err())...); err != nil {

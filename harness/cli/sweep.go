@@ -48,6 +48,7 @@ Every value is checked before anything runs.`,
 		},
 	}
 	a.choiceFlags(command, &f.choice, "sweep this variant (default: the first, broken)")
+	a.manifestsFlag(command, &f.choice)
 	flags := command.Flags()
 	flags.StringArrayVar(&f.over, "over", nil, "run with each of these values, as `key=v1,v2,...`; may be repeated")
 	flags.IntVar(&f.seeds, "seeds", 1, "how many seeds to run each combination with, from --seed on")
@@ -70,6 +71,9 @@ func (a *app) sweepScenario(ctx context.Context, arg string, f *sweepFlags) erro
 	}
 	scenarios, err := a.scenarios([]string{arg})
 	if err != nil {
+		return err
+	}
+	if err := a.own(scenarios, &f.choice); err != nil {
 		return err
 	}
 	s := scenarios[0].scenario

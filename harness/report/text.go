@@ -285,6 +285,9 @@ func observation(rec *observe.Recording, name string, doc observe.Doc) []string 
 		if len(v) == 0 {
 			return []string{"none"}
 		}
+		if rows := table(v); rows != nil {
+			return rows
+		}
 		rest := ""
 		if len(v) > maxItems+1 {
 			rest = fmt.Sprintf(" and %d more", len(v)-maxItems)
@@ -297,6 +300,57 @@ func observation(rec *observe.Recording, name string, doc observe.Doc) []string 
 	default:
 		return []string{Value(v)}
 	}
+}
+
+// table writes a list of maps that have the same keys, one in a line; nil for any other list. What is called seconds comes first.
+func table(list []any) []string {
+	var keys []string
+	for i, item := range list {
+		m, ok := item.(map[string]any)
+		if !ok {
+			return nil
+		}
+		var names []string
+		for _, e := range entries(m) {
+			if e.Name == "seconds" {
+				names = slices.Insert(names, 0, e.Name)
+			} else {
+				names = append(names, e.Name)
+			}
+		}
+		if i > 0 && !slices.Equal(names, keys) {
+			return nil
+		}
+		keys = names
+	}
+	shown := list
+	if len(list) > maxItems+1 {
+		shown = list[:maxItems]
+	}
+	rows := [][]string{keys}
+	for _, item := range shown {
+		var row []string
+		for _, k := range keys {
+			row = append(row, Value(item.(map[string]any)[k]))
+		}
+		rows = append(rows, row)
+	}
+	var lines []string
+	for _, row := range rows {
+		var b strings.Builder
+		for i := range row {
+			width := 0
+			for _, other := range rows {
+				width = max(width, utf8.RuneCountInString(other[i]))
+			}
+			b.WriteString(pad(row[i], width) + "  ")
+		}
+		lines = append(lines, strings.TrimRight(b.String(), " "))
+	}
+	if len(shown) < len(list) {
+		lines = append(lines, fmt.Sprintf("and %d more", len(list)-len(shown)))
+	}
+	return lines
 }
 
 // quantity writes a number with its unit; a share also in percent.
@@ -603,7 +657,13 @@ func remedies(o run.Outcome, outcomes []run.Outcome) []remedy {
 
 // Command is the command line that does something with a job again: what differs from the defaults, and the seed.
 func Command(verb string, job run.Job, backend string) string {
-	words := []string{"ekslab", verb, job.Ref, "--variant", job.Plan.Variant}
+	words := []string{"ekslab", verb, job.Ref}
+	if job.Manifests != "" {
+		words = append(words, "--manifests", job.Manifests)
+	}
+	if job.Manifests == "" || job.Plan.Variant != scenario.OwnVariant {
+		words = append(words, "--variant", job.Plan.Variant)
+	}
 	for _, p := range job.Plan.Params {
 		if text, ok := job.Set[p.Name]; ok {
 			words = append(words, "--set", p.Name+"="+text)

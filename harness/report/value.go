@@ -54,7 +54,11 @@ func Value(v any) string {
 		}
 		parts := make([]string, r.Len())
 		for i := range parts {
-			parts[i] = Value(r.Index(i).Interface())
+			item := r.Index(i).Interface()
+			parts[i] = Value(item)
+			if k := reflect.ValueOf(item).Kind(); k == reflect.Slice || k == reflect.Array {
+				parts[i] = "[" + parts[i] + "]"
+			}
 		}
 		return strings.Join(parts, ", ")
 	case reflect.Map:

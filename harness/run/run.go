@@ -22,6 +22,8 @@ type Job struct {
 	// Ref is the scenario as the user named it, and Set the values given on the command line: what it takes to say it again.
 	Ref string
 	Set map[string]string
+	// Manifests is the folder of the user's own manifests; empty if the scenario's are used.
+	Manifests string
 }
 
 // Outcome is what came of a job.

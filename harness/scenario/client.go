@@ -36,6 +36,8 @@ type Curl struct {
 	Method string `yaml:"method,omitempty" enum:"GET,HEAD"`
 	// Path of the URL; / if left out.
 	Path string `yaml:"path,omitempty"`
+	// Host header; the name that is called if left out.
+	Host string `yaml:"host,omitempty"`
 	// --max-time; 0 leaves curl's own limits.
 	MaxTime time.Duration `yaml:"maxTime,omitempty"`
 	// The name's next address: sequential after the last one failed, parallel 200 ms after the last one began, or none.

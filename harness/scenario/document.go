@@ -34,6 +34,8 @@ type document struct {
 	Manifests []manifestFile `yaml:"manifests,omitempty"`
 	// Changes to the manifests before they are applied.
 	Patches []patchDoc `yaml:"patches,omitempty"`
+	// What a user's own manifests may stand in for (--manifests).
+	Own *ownDoc `yaml:"own,omitempty"`
 	// How long the world comes up and settles before the timeline and the load begin. Without load, what is observed is read at the end of it, or where
 	// there is a timeline, when it has passed once more after the last action.
 	Settle template[time.Duration] `yaml:"settle,omitempty"`

@@ -129,6 +129,7 @@ func (s *Scenario) read(found *findings) {
 	s.readObservations(found)
 	s.readExpectations(found)
 	s.readGolden(found)
+	defer s.readOwn(found)
 	listed := map[string]bool{}
 	for _, m := range doc.Manifests {
 		if listed[m.text] {
@@ -148,6 +149,9 @@ func (s *Scenario) read(found *findings) {
 func (s *Scenario) readVariants(found *findings) {
 	variants := s.doc.Variants
 	for _, v := range variants {
+		if v.name == OwnVariant {
+			found.add(v.at, "%q is what a run with --manifests is called; name the variant otherwise", v.name)
+		}
 		if !slugPart.MatchString(v.name) {
 			found.add(v.at, "%q must be small letters, digits and single hyphens, as in fixed-local", shorten(v.name))
 		}
@@ -191,6 +195,9 @@ func (s *Scenario) readExpectations(found *findings) {
 			if ok, err := path.Match(group.name, v); err == nil && ok {
 				about = append(about, v)
 			}
+		}
+		if s.doc.Own != nil && group.name == OwnVariant {
+			about = append(about, OwnVariant)
 		}
 		if len(about) == 0 {
 			found.add(group.at, `expect: there is no variant %q%s`, shorten(group.name), didYouMean(group.name, append(variants, "*")))

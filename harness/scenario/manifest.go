@@ -45,6 +45,28 @@ func (o Object) Key() string {
 	return o.Kind + "/" + o.Value.GetNamespace() + "/" + o.Value.GetName()
 }
 
+// LineOf is the line of a field, by its name wherever it is in the object; that of the object if it has none.
+func (o Object) LineOf(field string) int {
+	line := o.Line
+	var find func(n *node) bool
+	find = func(n *node) bool {
+		for _, f := range n.fields {
+			if f.key == field {
+				line = f.at.line
+				return true
+			}
+			if find(f.value) {
+				return true
+			}
+		}
+		return slices.ContainsFunc(n.items, find)
+	}
+	if o.tree != nil {
+		find(o.tree)
+	}
+	return line
+}
+
 // YAML is the object as a manifest that kubectl takes: what was written and patched, and nothing else.
 func (o Object) YAML() ([]byte, error) {
 	var b bytes.Buffer

@@ -101,6 +101,8 @@ func (s *Scenario) settle(c *code, variant Variant, given map[string]any, found 
 			v.Value, v.Origin = value, FromSet
 		} else if i := slices.IndexFunc(variant.Set, func(v ParamValue) bool { return v.Name == p.Name }); i >= 0 {
 			v = variant.Set[i]
+		} else if value, ok := s.ownValue(p.Name); ok {
+			v.Value, v.Origin = value, FromManifests
 		} else if p.computed != nil {
 			v.Value = s.computeDefault(c, p, vars, found)
 		}
@@ -181,5 +183,12 @@ func (s *Scenario) fill(plan *Plan, c *code, variant Variant, found *findings) {
 
 	patches := append(slices.Clone(s.doc.Patches), variant.doc.Patches...)
 	manifests := c.templates.used(s.manifests, plan.vars, found)
-	plan.Objects = decodeManifests(c.templates.applyPatches(manifests, patches, plan.vars, found), found)
+	if s.own == nil {
+		plan.Objects = decodeManifests(c.templates.applyPatches(manifests, patches, plan.vars, found), found)
+		return
+	}
+	plan.Objects = decodeManifests(s.own.layOver(s, c, plan, manifests, patches, found), found)
+	plan.Own, plan.Notes = s.own.dir, s.own.notes
+	s.own.retarget(reflect.ValueOf(&plan.Timeline), "")
+	s.own.retarget(reflect.ValueOf(&plan.Load), "")
 }

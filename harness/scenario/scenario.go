@@ -33,6 +33,7 @@ type Scenario struct {
 	doc       document
 	world     *node // of doc, or of the file that it names
 	manifests []manifest
+	own       *own // nil unless the user's own manifests are used
 
 	once     sync.Once
 	code     *code
@@ -116,6 +117,9 @@ type Plan struct {
 	// Expect are the expectations about this variant, in the order of the file.
 	Expect []Expectation
 	Golden *Golden
+	// Own is the folder of the user's own manifests, empty if the scenario's are used; Notes say what was done with them.
+	Own   string
+	Notes []string
 
 	vars map[string]any
 }

@@ -14,8 +14,10 @@ type Origin string
 // The later of these wins.
 const (
 	FromDefault Origin = "default"
-	FromVariant Origin = "variant"
-	FromSet     Origin = "set"
+	// FromManifests is a value that the user's own manifests settle.
+	FromManifests Origin = "manifests"
+	FromVariant   Origin = "variant"
+	FromSet       Origin = "set"
 )
 
 // ParamValue is the value of one parameter in a plan.

@@ -79,7 +79,7 @@ type point struct {
 // New resolves every point. The error has all mistakes.
 func New(s *scenario.Scenario, opts Options) (*Sweep, error) {
 	opts.Seeds = max(opts.Seeds, 1)
-	sw := &Sweep{scenario: s, opts: opts, show: s.Headline}
+	sw := &Sweep{scenario: s, opts: opts, show: summable(s.Headline)}
 	if len(sw.show) == 0 {
 		sw.show = s.Observations
 	}
@@ -134,6 +134,12 @@ func New(s *scenario.Scenario, opts Options) (*Sweep, error) {
 		sw.points = append(sw.points, p)
 	}
 	return sw, errors.Join(errs...)
+}
+
+// summable leaves out observations that are maps: a chart of one run, say, has no mean.
+func summable(names []string) []string {
+	vocabulary := observe.All()
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return vocabulary[n].Type == "map" })
 }
 
 // mistakes takes an error of Resolve apart, and says of a value that an axis gave that --over gave it.

@@ -48,11 +48,20 @@ type Curl struct {
 	Host string
 	Port uint16
 	Path string
+	// HostHeader is the Host header, -H "Host: ..."; empty is Host.
+	HostHeader string
 	// Head is -I: HEAD in place of GET.
 	Head bool
 	// MaxTime is --max-time; zero is none.
 	MaxTime  time.Duration
 	Fallback Fallback
+}
+
+func (c *Curl) hostHeader() string {
+	if c.HostHeader != "" {
+		return c.HostHeader
+	}
+	return c.Host
 }
 
 // Attempt is one connection that curl opened, as curl -v tells of it.

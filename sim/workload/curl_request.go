@@ -23,7 +23,7 @@ func (t *transfer) request() {
 	if t.cmd.Head {
 		method = "HEAD"
 	}
-	conn.Write(fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: curl\r\nAccept: */*\r\n\r\n", method, t.cmd.Path, t.cmd.Host))
+	conn.Write(fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: curl\r\nAccept: */*\r\n\r\n", method, t.cmd.Path, t.cmd.hostHeader()))
 	for {
 		a := readAnswer(got, t.cmd.Head)
 		if a.headed {

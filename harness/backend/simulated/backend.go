@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,6 +17,7 @@ import (
 	"github.com/ekslab/ekslab/harness/observe"
 	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
+	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/trace"
 )
 
@@ -40,10 +43,27 @@ func (*Backend) Check(_ context.Context, plan *scenario.Plan) error {
 	var all []error
 	for _, o := range plan.Objects {
 		if err := sim.Refuse(o.Value); err != nil {
-			all = append(all, fmt.Errorf("%s:%d: %w", o.File, o.Line, err))
+			all = append(all, fmt.Errorf("%s:%d: %w", o.File, lineOf(&o, err), err))
 		}
 	}
 	return errors.Join(all...)
+}
+
+// lineOf is the line of what an object is refused for, if the error names a field of it: "container web: envFrom: not modelled".
+func lineOf(o *scenario.Object, err error) int {
+	parts := strings.Split(strings.TrimSuffix(err.Error(), ": "+engine.ErrNotModelled.Error()), ": ")
+	for _, part := range slices.Backward(parts) {
+		words := strings.Fields(part)
+		if len(words) == 0 {
+			continue
+		}
+		for _, word := range []string{words[len(words)-1], words[0]} {
+			if line := o.LineOf(word); line != o.Line {
+				return line
+			}
+		}
+	}
+	return o.Line
 }
 
 // applyAt is when the manifests are applied: the nodes are up by then.
@@ -157,7 +177,7 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 	if err := finish(ctx, w, plan, watching, interrupted); err != nil {
 		return nil, err
 	}
-	rec := &observe.Recording{}
+	rec := &observe.Recording{Setup: plan.Notes}
 	for _, o := range watching {
 		o.observed(rec)
 	}

@@ -13,6 +13,7 @@ import (
 var explainers = map[observe.Family]func(*Backend, context.Context, *scenario.Plan, uint64) (*explain.Document, error){
 	observe.OfFlows:     (*Backend).explainFlows,
 	observe.OfAddresses: (*Backend).explainAddresses,
+	observe.OfRollouts:  (*Backend).explainRollout,
 }
 
 // Explain runs a plan and finds the chain of whys of what went wrong in it. What explains it is decided by the first observation of the

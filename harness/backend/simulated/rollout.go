@@ -288,7 +288,7 @@ func (o *rolloutWatcher) signal(r *trace.Record) {
 	d := &o.x.Deletions[i]
 	if strings.HasSuffix(rest, ": SIGKILL") {
 		d.Kill = r.Time
-	} else if d.Signal == 0 {
+	} else { // of several containers the last
 		d.Signal = r.Time
 	}
 }

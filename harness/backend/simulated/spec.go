@@ -19,6 +19,7 @@ func specOf(plan *scenario.Plan, seed uint64) (sim.Spec, error) {
 	s := sim.Spec{Seed: seed, Region: w.Region, LoadBalancerController: w.LoadBalancerController, TimerHZ: w.Kernel.TimerHZ,
 		CoreDNS: sim.CoreDNS{Replicas: w.AddOns.CoreDNS.Replicas, NodeGroup: w.AddOns.CoreDNS.NodeGroup}}
 	balancing(&s, w)
+	s.StandIns = plan.Own != ""
 	if m := w.AddOns.KubeProxy.Mode; m != "iptables" {
 		return s, engine.NotModelled("kube-proxy mode %q", m)
 	}
@@ -112,7 +113,7 @@ func sysctls(set map[string]int) (linux.Sysctls, error) {
 func loadsOf(plan *scenario.Plan) (out []sim.Load) {
 	for _, c := range plan.Load {
 		out = append(out, sim.Load{Name: c.Name, Pace: sim.Pace(c.Pace), At: plan.Settle + c.At, Every: c.Every, Count: c.Count, Pod: c.Pod, Service: c.Curl.Service, Ingress: c.Curl.Ingress,
-			ByClusterIP: c.Curl.Address == "clusterIP", Method: c.Curl.Method, Path: c.Curl.Path, MaxTime: c.Curl.MaxTime, Fallback: c.Curl.Fallback})
+			ByClusterIP: c.Curl.Address == "clusterIP", Method: c.Curl.Method, Path: c.Curl.Path, HostHeader: c.Curl.Host, MaxTime: c.Curl.MaxTime, Fallback: c.Curl.Fallback})
 	}
 	return out
 }
