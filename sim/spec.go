@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/ekslab/ekslab/sim/elb"
+	"github.com/ekslab/ekslab/sim/kube/kubelet"
 	"github.com/ekslab/ekslab/sim/linux"
 )
 
@@ -28,6 +29,8 @@ type Spec struct {
 	// LBCVersion is the version of AWS Load Balancer Controller whose ways to follow, such as v2.6.0. Empty means v2.4.3.
 	LBCVersion    string
 	LoadBalancers LoadBalancers
+	// Kubelet is how long the nodes' container runtime takes. The zero value is usable.
+	Kubelet kubelet.Timing
 	// APILatency is how long calls of AWS APIs take, by action, such as DeregisterTargets; what is not named takes 80 ms.
 	APILatency map[string]time.Duration
 	Internet   Internet

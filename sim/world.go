@@ -134,12 +134,15 @@ func (w *World) controlPlane() {
 	}
 	images := workload.Standard()
 	images["eks/coredns"] = func(x workload.Container) error {
-		_, err := coredns.Start(w.Log, x.Namespace, w.VPC.Resolver(), w)
+		s, err := coredns.Start(w.Log, x.Namespace, w.VPC.Resolver(), w)
+		if err == nil {
+			x.Task.AtExit(s.Close)
+		}
 		return err
 	}
 	// The nodes' own caches lag for themselves.
 	agents := kube.NewInformer[*corev1.Pod](c)
-	w.Kubelets = kubelet.New(c, agents, kubelet.Options{Images: images, ClusterDNS: c.DNSAddr(), NodeDNS: w.VPC.Resolver(), Domain: ec2.Domain(w.spec.Region)})
+	w.Kubelets = kubelet.New(c, agents, kubelet.Options{Images: images, ClusterDNS: c.DNSAddr(), NodeDNS: w.VPC.Resolver(), Domain: ec2.Domain(w.spec.Region), Timing: w.spec.Kubelet})
 	w.proxies = kubeproxy.New(c, kube.NewInformer[*corev1.Service](c), slices, kubeproxy.Options{NoMasquerade: w.spec.Switches.NoMasquerade})
 }
 

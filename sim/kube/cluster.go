@@ -74,6 +74,9 @@ type Cluster struct {
 	ips     map[netip.Addr]bool
 	ports   map[int32]bool
 	audit   []AuditEvent
+	pending []change
+	hooks   []MutatingWebhook
+	events  events
 }
 
 // collection is all objects of a kind.
@@ -148,7 +151,10 @@ func lower(s string) string {
 func namespaced(kind string) bool { return kind != "Namespace" && kind != "Node" }
 
 // Now is the current time as objects write it.
-func (c *Cluster) Now() metav1.Time { return metav1.NewTime(engine.Epoch.Add(c.engine.Now())) }
+// Times are sent in whole seconds. Source: apimachinery pkg/apis/meta/v1, Time.MarshalJSON (RFC 3339).
+func (c *Cluster) Now() metav1.Time {
+	return metav1.NewTime(engine.Epoch.Add(c.engine.Now().Truncate(time.Second)))
+}
 
 // stamp gives a new object what the API server gives it.
 func (c *Cluster) stamp(o Object) {
@@ -183,12 +189,16 @@ type Caller struct{ User, UserAgent string }
 
 // Client makes calls for a caller.
 type Client struct {
-	c      *Cluster
-	caller Caller
+	c       *Cluster
+	caller  Caller
+	process *engine.Process
 }
 
 // As returns a client for a caller.
-func (c *Cluster) As(caller Caller) *Client { return &Client{c, caller} }
+func (c *Cluster) As(caller Caller) *Client { return &Client{c: c, caller: caller} }
+
+// On returns a client whose calls take their time of a process. Without one, calls take none.
+func (cl *Client) On(p *engine.Process) *Client { return &Client{cl.c, cl.caller, p} }
 
 // Cluster is where the client's calls go.
 func (cl *Client) Cluster() *Cluster { return cl.c }
@@ -221,8 +231,11 @@ func (cl *Client) Create(o Object) (Object, error) {
 	if namespaced(kind) && o.GetNamespace() == "" {
 		o.SetNamespace("default")
 	}
+	o, err := cl.admit(kind, o)
 	key := KeyOf(o)
-	err := c.create(kind, key, o)
+	if err == nil {
+		err = c.create(kind, key, o)
+	}
 	cl.done("create", kind, key, err)
 	if err != nil {
 		return nil, err
@@ -295,6 +308,9 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 	now.SetUID(old.GetUID())
 	now.SetCreationTimestamp(old.GetCreationTimestamp())
 	now.SetResourceVersion(old.GetResourceVersion())
+	now.SetDeletionTimestamp(old.GetDeletionTimestamp())
+	now.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
+	now.SetGeneration(old.GetGeneration())
 	if reflect.DeepEqual(old, now) {
 		cl.done(verb, kind, key, nil)
 		return old, nil // a write that changes nothing makes no new version
@@ -315,7 +331,8 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 		now.SetGeneration(old.GetGeneration() + 1)
 	}
 	c.bump(now)
-	if now.GetDeletionTimestamp() != nil && len(now.GetFinalizers()) == 0 {
+	// Source: apiserver pkg/registry/generic/registry/store.go, ShouldDeleteDuringUpdate.
+	if g := old.GetDeletionGracePeriodSeconds(); old.GetDeletionTimestamp() != nil && len(now.GetFinalizers()) == 0 && (g == nil || *g == 0) {
 		c.remove(k, key, old)
 		cl.done(verb, kind, key, nil)
 		c.notify(kind, old, nil)
@@ -345,41 +362,6 @@ func field(o Object, name string) any {
 		return f.Interface()
 	}
 	return nil
-}
-
-// Delete removes an object, or marks it as being deleted while it has finalizers or, for a running pod, a kubelet to stop it.
-func Delete[T Object](cl *Client, key Key) error {
-	c, kind := cl.c, kindOf(*new(T))
-	k := c.kind(kind)
-	old := k.objects[key]
-	if old == nil {
-		err := apierrors.NewNotFound(resource(kind), key.Name)
-		cl.done("delete", kind, key, err)
-		return err
-	}
-	cl.done("delete", kind, key, nil)
-	if pod, ok := old.(*corev1.Pod); len(old.GetFinalizers()) == 0 && !(ok && pod.Spec.NodeName != "") {
-		c.remove(k, key, old)
-		c.notify(kind, old, nil)
-		return nil
-	}
-	if old.GetDeletionTimestamp() == nil {
-		now := old.DeepCopyObject().(Object)
-		t := c.Now()
-		now.SetDeletionTimestamp(&t)
-		c.bump(now)
-		k.objects[key] = now
-		c.notify(kind, old, now)
-	}
-	return nil
-}
-
-// remove takes an object out of the store, and gives back what was allocated for it.
-func (c *Cluster) remove(k *collection, key Key, o Object) {
-	delete(k.objects, key)
-	if s, ok := o.(*corev1.Service); ok {
-		c.release(s)
-	}
 }
 
 // Get reads an object from the store, or NotFound.

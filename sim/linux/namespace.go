@@ -61,7 +61,7 @@ func (n *Namespace) AddDevice(name string, mtuBytes int) *Device {
 // Device returns the device of a name, or nil.
 func (n *Namespace) Device(name string) *Device {
 	for _, d := range n.devices[1:] {
-		if d.Name == name {
+		if d != nil && d.Name == name {
 			return d
 		}
 	}
@@ -69,7 +69,9 @@ func (n *Namespace) Device(name string) *Device {
 }
 
 // Devices lists the devices, lo first.
-func (n *Namespace) Devices() []*Device { return slices.Clone(n.devices[1:]) }
+func (n *Namespace) Devices() []*Device {
+	return slices.DeleteFunc(slices.Clone(n.devices[1:]), func(d *Device) bool { return d == nil })
+}
 
 // AddAddr gives a device an address, which becomes local to the namespace.
 func (n *Namespace) AddAddr(d *Device, a netip.Addr) {

@@ -75,6 +75,9 @@ func (n *Namespace) sourceFor(dst netip.Addr) (netip.Addr, bool) {
 // firstAddr is the first address that is not loopback's, which a route without a preferred source falls back to.
 func (n *Namespace) firstAddr() netip.Addr {
 	for _, d := range n.devices[2:] {
+		if d == nil {
+			continue
+		}
 		if a := d.Addr(); a.IsValid() {
 			return a
 		}

@@ -1,8 +1,6 @@
 package workload
 
 import (
-	"fmt"
-	"net/netip"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +14,7 @@ type Container struct {
 	Pod       *corev1.Pod
 	Spec      *corev1.Container
 	Namespace *linux.Namespace
+	Task      *Task
 }
 
 // Program starts what an image runs.
@@ -30,6 +29,15 @@ func Standard() Images {
 		"nginx":             nginx,
 		"nicolaka/netshoot": netshoot,
 	}
+}
+
+// tagOf is the tag of an image's name, without a digest.
+func tagOf(image string) string {
+	name, _, _ := strings.Cut(image, "@")
+	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
+		return name[colon+1:]
+	}
+	return ""
 }
 
 // Find returns the program of an image.
@@ -57,23 +65,7 @@ func netshoot(c Container) error {
 	if len(c.Spec.Command) == 0 || c.Spec.Command[0] != "sleep" {
 		return engine.NotModelled("command %q", c.Spec.Command)
 	}
+	c.Task.Executables = []string{"sh", "bash", "sleep", "true", "curl"}
+	c.Task.OnSignal = func(Signal) {} // the kernel keeps signals from a first process that does not handle them; pid_namespaces(7)
 	return nil
-}
-
-// welcomeBytes is the length of nginx's welcome page. Source: nginx docs/html/index.html, as the image ships it.
-const welcomeBytes = 615
-
-// welcome is nginx's answer to GET /.
-var welcome = []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: keep-alive\r\nAccept-Ranges: bytes\r\n\r\n", welcomeBytes) + strings.Repeat(" ", welcomeBytes))
-
-// nginx listens on port 80, whatever containerPort says, as its image does.
-func nginx(c Container) error {
-	if len(c.Spec.Command)+len(c.Spec.Args) > 0 {
-		return engine.NotModelled("nginx with a command of its own")
-	}
-	_, err := c.Namespace.Listen(netip.Addr{}, 80, func(conn *linux.Conn) {
-		conn.OnData = func([]byte) { conn.Write(welcome) }
-		conn.OnEOF = func() { conn.Close() }
-	})
-	return err
 }
