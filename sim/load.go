@@ -7,24 +7,30 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/ekslab/ekslab/sim/dns"
+	"github.com/ekslab/ekslab/sim/elb"
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/iam"
 	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/kube/kubelet"
+	"github.com/ekslab/ekslab/sim/linux"
 	"github.com/ekslab/ekslab/sim/workload"
 )
 
 // LoadRun is a load as it goes on.
 type LoadRun struct {
 	Load
-	// Client is the pod that runs the commands; nil before the first one.
-	Client *kubelet.Pod
+	// Client is the pod that runs the commands, Outside the host on the internet that does; nil before the first one.
+	Client  *kubelet.Pod
+	Outside *Client
 	// Results by number, nil for runs that have not ended.
 	Results []*workload.Result
 	Begun   int
@@ -64,21 +70,27 @@ func (w *World) Done() bool {
 	return true
 }
 
-// prepare finds the pod and the address.
+// prepare finds the client and the address.
 func (r *LoadRun) prepare() error {
 	w := r.world
-	r.Client = w.Kubelets.Running(key(r.Pod))
-	if r.Client == nil {
-		why := "there is no such pod"
-		if p, err := kube.Get[*corev1.Pod](w.operator, key(r.Pod)); err == nil {
-			why = string(p.Status.Phase)
-			for _, c := range p.Status.Conditions {
-				if c.Status == corev1.ConditionFalse {
-					why += ": " + c.Message
-				}
-			}
+	if r.Pod == "" {
+		r.Outside = w.newClient("client " + r.Name)
+	} else if err := r.findPod(); err != nil {
+		return err
+	}
+	if r.Ingress != "" {
+		ing, err := kube.Get[*networkingv1.Ingress](w.operator, key(r.Ingress))
+		if err != nil {
+			return fmt.Errorf("load %s: %w", r.Name, err)
 		}
-		return fmt.Errorf("load %s: pod %s does not run: %s", r.Name, r.Pod, why)
+		if len(ing.Status.LoadBalancer.Ingress) == 0 {
+			return fmt.Errorf("load %s: Ingress %s has no load balancer after %v", r.Name, r.Ingress, w.Engine.Now())
+		}
+		r.Host, r.Port = ing.Status.LoadBalancer.Ingress[0].Hostname, 80
+		if lb := w.balancer(r.Host); lb != nil && len(lb.Listeners) > 0 {
+			r.Port = lb.Listeners[0].Port
+		}
+		return nil
 	}
 	svc, err := kube.Get[*corev1.Service](w.operator, key(r.Service))
 	if err != nil {
@@ -88,7 +100,10 @@ func (r *LoadRun) prepare() error {
 	r.NodePort = uint16(svc.Spec.Ports[0].NodePort)
 	r.Host = svc.Name + "." + svc.Namespace + ".svc.cluster.local"
 	if r.ByClusterIP {
-		if r.Client.Shared { // no search list and no cluster DNS in a pod with hostNetwork
+		switch {
+		case r.Outside != nil:
+			return fmt.Errorf("load %s: a client on the internet cannot call a cluster IP", r.Name)
+		case r.Client.Shared: // no search list and no cluster DNS in a pod with hostNetwork
 			r.Host = svc.Spec.ClusterIP
 		}
 		return nil
@@ -100,7 +115,26 @@ func (r *LoadRun) prepare() error {
 	return nil
 }
 
-// Fire starts the next run. The engine calls it.
+// findPod finds the client pod.
+func (r *LoadRun) findPod() error {
+	w := r.world
+	r.Client = w.Kubelets.Running(key(r.Pod))
+	if r.Client != nil {
+		return nil
+	}
+	why := "there is no such pod"
+	if p, err := kube.Get[*corev1.Pod](w.operator, key(r.Pod)); err == nil {
+		why = string(p.Status.Phase)
+		for _, c := range p.Status.Conditions {
+			if c.Status == corev1.ConditionFalse {
+				why += ": " + c.Message
+			}
+		}
+	}
+	return fmt.Errorf("load %s: pod %s does not run: %s", r.Name, r.Pod, why)
+}
+
+// Fire starts the next run, or with other paces than Open all of them. The engine calls it.
 func (r *LoadRun) Fire() {
 	w := r.world
 	if r.Begun == 0 {
@@ -109,18 +143,77 @@ func (r *LoadRun) Fire() {
 			return
 		}
 	}
-	i := r.Begun
-	r.Begun++
 	w.Engine.SetCause(0)
-	if r.Begun < r.Count {
-		w.Engine.After(r.Every, "load", r)
+	switch r.Pace {
+	case Serial:
+		w.Engine.Go("curl", r.serial)
+	case KeepAlive:
+		w.Engine.Go("curl", r.keepAlive)
+	case Open, "":
+		i := r.begin()
+		if r.Begun < r.Count {
+			w.Engine.After(r.Every, "load", r)
+		}
+		w.Engine.Go("curl", func(p *engine.Process) { r.end(i, r.curl(p)) })
+	default:
+		w.Engine.Fail(fmt.Errorf("load %s: pace %q: %s, %s or %s", r.Name, r.Pace, Open, Serial, KeepAlive))
 	}
-	who := r.Client.Object.Namespace + "/" + r.Client.Object.Name
-	w.Engine.Go("curl", func(p *engine.Process) {
-		c := workload.Curl{Host: r.Host, Port: r.Port, MaxTime: r.MaxTime, Fallback: workload.Fallback(r.Fallback)}
-		r.Results[i] = c.Run(p, w.Log, who, r.Client.Namespace, r.Client.Resolv)
-		r.Ended++
-	})
+}
+
+// begin counts a call that begins, end one that has ended.
+func (r *LoadRun) begin() int {
+	r.Begun++
+	return r.Begun - 1
+}
+
+func (r *LoadRun) end(i int, result *workload.Result) {
+	if h := r.world.ELB.NodeByAddr(result.Remote.Addr()); h != "" {
+		result.Node = h
+	}
+	r.Results[i] = result
+	r.Ended++
+}
+
+// command is what is run.
+func (r *LoadRun) command() workload.Curl {
+	return workload.Curl{Host: r.Host, Port: r.Port, Path: r.Path, Head: r.Method == "HEAD", MaxTime: r.MaxTime, Fallback: workload.Fallback(r.Fallback)}
+}
+
+// place is where it is run.
+func (r *LoadRun) place() (who string, ns *linux.Namespace, resolv dns.Config) {
+	if r.Outside != nil {
+		return r.Outside.Name, r.Outside.Namespace, r.Outside.Resolv
+	}
+	return r.Client.Object.Namespace + "/" + r.Client.Object.Name, r.Client.Namespace, r.Client.Resolv
+}
+
+func (r *LoadRun) curl(p *engine.Process) *workload.Result {
+	who, ns, resolv := r.place()
+	return r.command().Run(p, r.world.Log, who, ns, resolv)
+}
+
+// serial is a loop of sleep and curl.
+func (r *LoadRun) serial(p *engine.Process) {
+	for r.Begun < r.Count {
+		p.Sleep(r.Every)
+		r.world.Engine.SetCause(0)
+		i := r.begin()
+		r.end(i, r.curl(p))
+	}
+}
+
+// keepAlive is one run of curl with many URLs.
+func (r *LoadRun) keepAlive(p *engine.Process) {
+	who, ns, resolv := r.place()
+	s := &workload.Session{Curl: r.command(), Log: r.world.Log, Who: who, Namespace: ns, Resolv: resolv}
+	first := r.world.Engine.Now()
+	for r.Begun < r.Count {
+		p.Sleep(first + time.Duration(r.Begun)*r.Every - r.world.Engine.Now())
+		r.world.Engine.SetCause(0)
+		i := r.begin()
+		r.end(i, s.Do(p))
+	}
+	s.Close()
 }
 
 // operatorCaller is a person with the AWS command line.
@@ -138,49 +231,81 @@ func (w *World) Do(c Change) {
 }
 
 func (w *World) change(ctx context.Context, c Change) error {
-	svc, err := kube.Get[*corev1.Service](w.operator, key(c.Service))
+	if c.CrashNodeOf != "" {
+		return w.crash(c.CrashNodeOf)
+	}
+	if c.Action != nil {
+		return c.Action.act(ctx, w)
+	}
+	name, err := w.hostname(c)
 	if err != nil {
 		return err
 	}
-	if len(svc.Status.LoadBalancer.Ingress) == 0 {
-		return fmt.Errorf("service %s has no load balancer yet", c.Service)
+	lb := w.balancer(name)
+	if lb == nil {
+		return fmt.Errorf("no load balancer has the name %s", name)
 	}
-	lbs, err := w.ELB.DescribeLoadBalancers(ctx, &elbv2.DescribeLoadBalancersInput{})
-	if err != nil {
+	if _, err := w.ELB.DescribeLoadBalancers(ctx, &elbv2.DescribeLoadBalancersInput{}); err != nil {
 		return err
 	}
-	for _, lb := range lbs.LoadBalancers {
-		if aws.ToString(lb.DNSName) != svc.Status.LoadBalancer.Ingress[0].Hostname {
-			continue
+	if len(c.LoadBalancerAttributes) > 0 {
+		in := &elbv2.ModifyLoadBalancerAttributesInput{LoadBalancerArn: &lb.ARN}
+		for _, k := range sortedKeys(c.LoadBalancerAttributes) {
+			in.Attributes = append(in.Attributes, elbtypes.LoadBalancerAttribute{Key: aws.String(k), Value: aws.String(c.LoadBalancerAttributes[k])})
 		}
-		if len(c.LoadBalancerAttributes) > 0 {
-			in := &elbv2.ModifyLoadBalancerAttributesInput{LoadBalancerArn: lb.LoadBalancerArn}
-			for _, k := range sortedKeys(c.LoadBalancerAttributes) {
-				in.Attributes = append(in.Attributes, elbtypes.LoadBalancerAttribute{Key: aws.String(k), Value: aws.String(c.LoadBalancerAttributes[k])})
-			}
-			if _, err := w.ELB.ModifyLoadBalancerAttributes(ctx, in); err != nil {
-				return err
-			}
-		}
-		if len(c.TargetGroupAttributes) == 0 {
-			return nil
-		}
-		groups, err := w.ELB.DescribeTargetGroups(ctx, &elbv2.DescribeTargetGroupsInput{LoadBalancerArn: lb.LoadBalancerArn})
-		if err != nil {
+		if _, err := w.ELB.ModifyLoadBalancerAttributes(ctx, in); err != nil {
 			return err
 		}
-		for _, tg := range groups.TargetGroups {
-			in := &elbv2.ModifyTargetGroupAttributesInput{TargetGroupArn: tg.TargetGroupArn}
-			for _, k := range sortedKeys(c.TargetGroupAttributes) {
-				in.Attributes = append(in.Attributes, elbtypes.TargetGroupAttribute{Key: aws.String(k), Value: aws.String(c.TargetGroupAttributes[k])})
-			}
-			if _, err := w.ELB.ModifyTargetGroupAttributes(ctx, in); err != nil {
-				return err
-			}
-		}
+	}
+	if len(c.TargetGroupAttributes) == 0 {
 		return nil
 	}
-	return fmt.Errorf("no load balancer has the name %s", svc.Status.LoadBalancer.Ingress[0].Hostname)
+	groups, err := w.ELB.DescribeTargetGroups(ctx, &elbv2.DescribeTargetGroupsInput{LoadBalancerArn: &lb.ARN})
+	if err != nil {
+		return err
+	}
+	for _, tg := range groups.TargetGroups {
+		in := &elbv2.ModifyTargetGroupAttributesInput{TargetGroupArn: tg.TargetGroupArn}
+		for _, k := range sortedKeys(c.TargetGroupAttributes) {
+			in.Attributes = append(in.Attributes, elbtypes.TargetGroupAttribute{Key: aws.String(k), Value: aws.String(c.TargetGroupAttributes[k])})
+		}
+		if _, err := w.ELB.ModifyTargetGroupAttributes(ctx, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hostname is the name of the load balancer that a change is about.
+func (w *World) hostname(c Change) (string, error) {
+	if c.Ingress != "" {
+		ing, err := kube.Get[*networkingv1.Ingress](w.operator, key(c.Ingress))
+		if err != nil {
+			return "", err
+		}
+		if len(ing.Status.LoadBalancer.Ingress) == 0 {
+			return "", fmt.Errorf("Ingress %s has no load balancer yet", c.Ingress)
+		}
+		return ing.Status.LoadBalancer.Ingress[0].Hostname, nil
+	}
+	svc, err := kube.Get[*corev1.Service](w.operator, key(c.Service))
+	if err != nil {
+		return "", err
+	}
+	if len(svc.Status.LoadBalancer.Ingress) == 0 {
+		return "", fmt.Errorf("service %s has no load balancer yet", c.Service)
+	}
+	return svc.Status.LoadBalancer.Ingress[0].Hostname, nil
+}
+
+// balancer is the load balancer of a name, or nil.
+func (w *World) balancer(name string) *elb.LoadBalancer {
+	for _, lb := range w.ELB.LoadBalancers() {
+		if lb.DNSName == name {
+			return lb
+		}
+	}
+	return nil
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -29,12 +29,12 @@ type Spec struct {
 	// LBCVersion is the version of AWS Load Balancer Controller whose ways to follow, such as v2.6.0. Empty means v2.4.3.
 	LBCVersion    string
 	LoadBalancers LoadBalancers
-	// Kubelet is how long the nodes' container runtime takes. The zero value is usable.
-	Kubelet kubelet.Timing
 	// APILatency is how long calls of AWS APIs take, by action, such as DeregisterTargets; what is not named takes 80 ms.
 	APILatency map[string]time.Duration
 	Internet   Internet
-	Switches   Switches
+	// Kubelet is what nodes, their disks and their container runtime take. The zero value is usable.
+	Kubelet  kubelet.Times
+	Switches Switches
 }
 
 // LoadBalancers is how load balancers behave where AWS documents nothing, or lets people choose nothing. What a person sets on a load
@@ -125,6 +125,8 @@ type Change struct {
 	// CrashNodeOf is a pod, as namespace/name or namespace/prefix*, whose node loses power: its kernel and all on it are gone at once, and
 	// nothing tells the API server.
 	CrashNodeOf string
+	// Action is anything else that a person does.
+	Action Action
 }
 
 // Pace is when a load's next call starts, and over which connection.

@@ -56,6 +56,7 @@ type World struct {
 	spaces   *kube.Informer[*corev1.Namespace]
 	proxies  *kubeproxy.Proxies
 	operator *kube.Client
+	lbc      *lbc.Controller
 }
 
 // Node is a worker node.
@@ -76,16 +77,19 @@ func New(spec Spec, observe func(*trace.Log)) (*World, error) {
 		observe(w.Log)
 	}
 	w.Trail = cloudtrail.New(w.Engine, w.Log, 0)
+	w.Trail.SetLatency(spec.APILatency)
 	w.VPC = vpc.New(w.Engine, w.Log, spec.VPC.CIDR, vpc.Options{})
 	subnets, err := w.subnets()
 	if err != nil {
 		return nil, err
 	}
 	w.EC2 = ec2.New(w.Engine, w.Log, w.Trail, w.VPC, spec.Region)
-	w.ELB = elb.New(w.Engine, w.Log, w.Trail, w.VPC, accountID, spec.Region, w.EC2.PrimaryInterface, &w.serial, elb.Options{Switches: spec.Switches.ELB})
+	w.ELB = elb.New(w.Engine, w.Log, w.Trail, w.VPC, accountID, spec.Region, w.EC2.PrimaryInterface, &w.serial, spec.elbOptions())
 	w.Kube = kube.New(w.Engine, w.Log, kube.Options{ServiceCIDR: spec.Cluster.ServiceCIDR})
 	w.operator = w.Kube.As(kube.Caller{User: "kubernetes-admin", UserAgent: "kubectl"})
-	w.controlPlane()
+	if err := w.controlPlane(); err != nil {
+		return nil, err
+	}
 	if err := w.nodes(subnets); err != nil {
 		return nil, err
 	}
@@ -117,33 +121,33 @@ func (w *World) subnets() (map[string]*vpc.Subnet, error) {
 }
 
 // controlPlane starts what runs beside the API server.
-func (w *World) controlPlane() {
+func (w *World) controlPlane() error {
 	c := w.Kube
 	pods, nodes := kube.NewInformer[*corev1.Pod](c), kube.NewInformer[*corev1.Node](c)
 	deployments, sets := kube.NewInformer[*appsv1.Deployment](c), kube.NewInformer[*appsv1.ReplicaSet](c)
 	w.services = kube.NewInformer[*corev1.Service](c)
 	w.spaces = kube.NewInformer[*corev1.Namespace](c)
 	slices := kube.NewInformer[*discoveryv1.EndpointSlice](c)
-	controllers.NewDeployments(c, deployments, sets)
 	controllers.NewReplicaSets(c, sets, pods)
+	controllers.NewDeployments(c, deployments, sets, pods)
 	controllers.NewEndpointSlices(c, w.services, pods, nodes)
 	scheduler.New(c, pods, nodes)
 	cloudprovider.New(c, w.services, nodes, cloudprovider.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, ELBV2: w.ELB, EC2: w.EC2})
 	if w.spec.LoadBalancerController == LBC {
-		lbc.New(c, w.services, slices, nodes, lbc.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, VPCCIDR: w.VPC.CIDR, ELBV2: w.ELB, EC2: w.EC2})
+		if err := w.loadBalancerController(lbc.Caches{Services: w.services, Slices: slices, Nodes: nodes, Pods: pods}); err != nil {
+			return err
+		}
 	}
 	images := workload.Standard()
 	images["eks/coredns"] = func(x workload.Container) error {
-		s, err := coredns.Start(w.Log, x.Namespace, w.VPC.Resolver(), w)
-		if err == nil {
-			x.Task.AtExit(s.Close)
-		}
+		_, err := coredns.Start(w.Log, x.Namespace, w.VPC.Resolver(), w)
 		return err
 	}
 	// The nodes' own caches lag for themselves.
 	agents := kube.NewInformer[*corev1.Pod](c)
-	w.Kubelets = kubelet.New(c, agents, kubelet.Options{Images: images, ClusterDNS: c.DNSAddr(), NodeDNS: w.VPC.Resolver(), Domain: ec2.Domain(w.spec.Region), Timing: w.spec.Kubelet})
+	w.Kubelets = kubelet.New(c, agents, kubelet.Options{Images: images, ClusterDNS: c.DNSAddr(), NodeDNS: w.VPC.Resolver(), Domain: ec2.Domain(w.spec.Region), Times: w.spec.Kubelet})
 	w.proxies = kubeproxy.New(c, kube.NewInformer[*corev1.Service](c), slices, kubeproxy.Options{NoMasquerade: w.spec.Switches.NoMasquerade})
+	return nil
 }
 
 // ClusterIP is the address of a Service by its name, for CoreDNS.
@@ -194,7 +198,7 @@ func (w *World) node(g *NodeGroup, ordinal int, sn *vpc.Subnet, a netip.Addr, gr
 	n := &Node{Name: in.PrivateDNSName, Instance: in, Root: kernel.NewNamespace(host)}
 	n.CNI = cni.New(n.Root, in.Interfaces[0], cni.Options{InstanceID: in.ID, MaxInterfaces: in.Limits.Interfaces, AddressesPerInterface: in.Limits.Addresses, VPC: w.VPC, EC2: w.EC2})
 	w.Nodes = append(w.Nodes, n)
-	w.Kubelets.Add(n.Name, n.Root, n.CNI)
+	w.Kubelets.Add(n.Name, n.Root).CNI = n.CNI
 	w.proxies.Add(n.Name, n.Root)
 	_, err = w.Kube.As(kube.Caller{User: "system:node:" + n.Name, UserAgent: "kubelet"}).Create(&corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: map[string]string{
@@ -216,7 +220,9 @@ func (w *World) node(g *NodeGroup, ordinal int, sn *vpc.Subnet, a netip.Addr, gr
 // names makes the VPC's resolver serve the load balancers' names and the hosts'.
 func (w *World) names() {
 	r := dns.NewResolver(w.Engine, w.Log, w.VPC)
-	r.Serve("elb."+w.spec.Region+".amazonaws.com", w.ELB)
+	r.Serve("elb."+w.spec.Region+".amazonaws.com", w.ELB) // of Network Load Balancers
+	r.Serve(w.spec.Region+".elb.amazonaws.com", w.ELB)    // of Application Load Balancers
+	w.internet(r)
 	hosts := dns.Hosts{}
 	for _, n := range w.Nodes {
 		hosts[n.Name] = n.Instance.Interfaces[0].Primary()

@@ -69,7 +69,8 @@ func TestOrderOfCallsThatMakeALoadBalancer(t *testing.T) {
 		{InTree, "in-tree cloud provider", []string{"DescribeInstances", "DescribeSubnets", "DescribeRouteTables", "DescribeLoadBalancers!LoadBalancerNotFound", "CreateLoadBalancer", "CreateTargetGroup", "AddTags", "RegisterTargets", "CreateListener",
 			"DescribeLoadBalancerAttributes", "DescribeSubnets", "DescribeSecurityGroups", "DescribeSecurityGroups", "AuthorizeSecurityGroupIngress", "DescribeSecurityGroups", "AuthorizeSecurityGroupIngress", "DescribeSecurityGroups", "AuthorizeSecurityGroupIngress"}},
 		{LBC, "aws-load-balancer-controller", []string{"CreateTargetGroup", "DescribeTargetGroupAttributes", "DescribeSubnets", "DescribeLoadBalancers!LoadBalancerNotFound", "CreateLoadBalancer", "DescribeLoadBalancerAttributes", "DescribeListeners", "CreateListener",
-			"DescribeSecurityGroups", "AuthorizeSecurityGroupIngress", "DescribeTargetHealth", "RegisterTargets"}},
+			// The rules come with the first targets: pkg/targetgroupbinding/resource_manager.go, between listing targets and registering them.
+			"DescribeTargetHealth", "DescribeInstances", "DescribeSecurityGroups", "AuthorizeSecurityGroupIngress", "RegisterTargets"}},
 	} {
 		w := small(t, c.controller, 3, false, nil)
 		settle(t, w)

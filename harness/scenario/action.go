@@ -11,21 +11,39 @@ type Action struct {
 	// When it happens, counted from the moment the world has settled.
 	At time.Duration `yaml:"at"`
 
-	// elasticloadbalancing:ModifyTargetGroupAttributes on the target groups of a Service.
+	// elasticloadbalancing:ModifyTargetGroupAttributes on the target groups of a Service or an Ingress.
 	ModifyTargetGroupAttributes *ModifyAttributes `yaml:"modifyTargetGroupAttributes,omitempty"`
-	// elasticloadbalancing:ModifyLoadBalancerAttributes on the load balancer of a Service.
+	// elasticloadbalancing:ModifyLoadBalancerAttributes on the load balancer of a Service or an Ingress.
 	ModifyLoadBalancerAttributes *ModifyAttributes `yaml:"modifyLoadBalancerAttributes,omitempty"`
+
+	// kubectl set image: a new image for a container of a Deployment.
+	SetImage *SetImage `yaml:"setImage,omitempty"`
+	// kubectl rollout restart: new pods for a Deployment.
+	RolloutRestart *RolloutRestart `yaml:"rolloutRestart,omitempty"`
+	// kubectl label namespace.
+	LabelNamespace *LabelNamespace `yaml:"labelNamespace,omitempty"`
+	// A node loses power.
+	CrashNode *CrashNode `yaml:"crashNode,omitempty"`
 
 	File string `yaml:"-"`
 	Line int    `yaml:"-"`
 }
 
-// ModifyAttributes sets attributes of what was made for a Service.
+// ModifyAttributes sets attributes of what was made for a Service or an Ingress.
 type ModifyAttributes struct {
 	// The Service, as namespace/name.
-	Service string `yaml:"service"`
+	Service string `yaml:"service,omitempty"`
+	// The Ingress, as namespace/name, in place of a Service.
+	Ingress string `yaml:"ingress,omitempty"`
 	// Values by AWS's own attribute names.
 	Attributes map[string]string `yaml:"attributes"`
+}
+
+func (m *ModifyAttributes) complaint() string {
+	if (m.Service == "") == (m.Ingress == "") {
+		return `needs one of "service" and "ingress"`
+	}
+	return ""
 }
 
 // Verb is the name of the verb that is set, as scenario.yaml writes it; empty for none.

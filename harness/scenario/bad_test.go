@@ -117,7 +117,7 @@ func TestBadScenarios(t *testing.T) {
 			`scenario.yaml:1: apiVersion: want "ekslab/v1alpha1", have "ekslab/v1"; did you mean "ekslab/v1alpha1"?`,
 			`scenario.yaml:2: kind: want "Scenario", have "Scene"`}},
 		{"no such verb", "modifyTargetGroupAttributes:", "modifyTargetGroupAttribute:", []string{
-			`scenario.yaml:54: timeline[0] has no verb; one of modifyTargetGroupAttributes, modifyLoadBalancerAttributes is needed`,
+			`scenario.yaml:54: timeline[0] has no verb; one of modifyTargetGroupAttributes, modifyLoadBalancerAttributes, setImage, rolloutRestart, labelNamespace, crashNode is needed`,
 			`scenario.yaml:56: unknown field "modifyTargetGroupAttribute" in timeline[0]; did you mean "modifyTargetGroupAttributes"?`}},
 		{"two verbs", "    when: params.preserve != null\n", "    modifyLoadBalancerAttributes: {service: web/web, attributes: {}}\n", []string{
 			`scenario.yaml:54: timeline[0] has modifyTargetGroupAttributes and modifyLoadBalancerAttributes; one verb is needed, so write one item for each`}},
@@ -325,7 +325,7 @@ func TestBadManifests(t *testing.T) {
 		want           []string
 	}{
 		{"kind that is not modelled", "apiVersion: apps/v1\nkind: Deployment", "apiVersion: apps/v1\nkind: StatefulSet", []string{
-			`web.yaml:7: kind StatefulSet of apps/v1 is not modelled; the supported kinds are v1 Namespace, v1 Pod, v1 Service, v1 ConfigMap, v1 Secret, v1 ServiceAccount, apps/v1 Deployment`}},
+			`web.yaml:7: kind StatefulSet of apps/v1 is not modelled; the supported kinds are v1 Namespace, v1 Pod, v1 Service, v1 ConfigMap, v1 Secret, v1 ServiceAccount, apps/v1 Deployment, networking.k8s.io/v1 Ingress`}},
 		{"kind of another group", "apiVersion: apps/v1", "apiVersion: extensions/v1beta1", []string{
 			`web.yaml:6: Deployment is of apps/v1, not of "extensions/v1beta1"`}},
 		{"no kind", "kind: Namespace\n", "", []string{

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 )
 
 // worldChecker holds the parts of a world against each other. It finds the place of a value by its path.
@@ -125,7 +126,8 @@ func itemNamed(list *node, name string) *node {
 
 // checkReferences reports Services and pods that the timeline or the load names and the manifests lack.
 func checkReferences(plan *Plan, found *findings) {
-	var services, pods []string
+	checkRollout(plan, found)
+	var services, pods, ingresses []string
 	for _, o := range plan.Objects {
 		name := o.Value.GetNamespace() + "/" + o.Value.GetName()
 		switch o.Value.(type) {
@@ -133,6 +135,8 @@ func checkReferences(plan *Plan, found *findings) {
 			services = append(services, name)
 		case *corev1.Pod:
 			pods = append(pods, name)
+		case *networkingv1.Ingress:
+			ingresses = append(ingresses, name)
 		}
 	}
 	check := func(at place, what, name string, names []string) {
@@ -144,6 +148,10 @@ func checkReferences(plan *Plan, found *findings) {
 		v := reflect.ValueOf(a)
 		for i := range v.NumField() {
 			if m, ok := v.Field(i).Interface().(*ModifyAttributes); ok && m != nil {
+				if m.Ingress != "" {
+					check(place{file: a.File, line: a.Line}, "Ingress", m.Ingress, ingresses)
+					continue
+				}
 				check(place{file: a.File, line: a.Line}, "Service", m.Service, services)
 			}
 		}
@@ -151,9 +159,18 @@ func checkReferences(plan *Plan, found *findings) {
 	names := map[string]bool{}
 	for _, l := range plan.Load {
 		at := place{file: l.File, line: l.Line}
-		check(at, "Pod", l.Pod, pods)
-		if l.Curl != nil {
+		if l.Pod != "" {
+			check(at, "Pod", l.Pod, pods)
+		}
+		switch {
+		case l.Curl == nil:
+		case l.Curl.Ingress != "":
+			check(at, "Ingress", l.Curl.Ingress, ingresses)
+		default:
 			check(at, "Service", l.Curl.Service, services)
+			if l.Pod == "" && l.Curl.Address == "clusterIP" {
+				found.add(at, "a client on the internet cannot call a cluster IP; name a pod")
+			}
 		}
 		if names[l.Name] {
 			found.add(at, "two loads are named %q", shorten(l.Name))

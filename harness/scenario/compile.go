@@ -83,6 +83,11 @@ func (s *Scenario) compile(found *findings) (*code, error) {
 	t.compile(s.doc.Settle.node, &c.scope, true, found)
 	t.compile(s.doc.Timeline.node, &c.scope, true, found)
 	t.compile(s.doc.Load.node, &c.scope, true, found)
+	for _, m := range s.doc.Manifests {
+		if m.when.node != nil {
+			t.compileWhen(m.when.node, &c.scope, found)
+		}
+	}
 	for _, p := range s.allPatches() {
 		if p.When.node != nil {
 			t.compileWhen(p.When.node, &c.scope, found)

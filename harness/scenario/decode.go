@@ -196,7 +196,7 @@ func (d *decoder) decodeStruct(n *node, into reflect.Value, path string) {
 	if p, ok := into.Addr().Interface().(placed); ok {
 		p.setPlace(n.at)
 	}
-	if c, ok := into.Addr().Interface().(complainer); ok && n.kind == objectNode {
+	if c, ok := into.Addr().Interface().(complainer); ok && n.kind == objectNode && !(d.form && n.holdsTemplate()) {
 		if complaint := c.complaint(); complaint != "" {
 			d.found.add(n.at, "%s %s", path, complaint)
 		}
@@ -300,6 +300,11 @@ func (d *decoder) decodeBytes(n *node, into reflect.Value, path string) {
 		return
 	}
 	into.SetBytes(data)
+}
+
+// holdsTemplate says whether a field of n is ${CEL}, so that its value is not known yet.
+func (n *node) holdsTemplate() bool {
+	return slices.ContainsFunc(n.fields, func(f field) bool { return f.value.scalar() && hasTemplate(f.value.text) })
 }
 
 // without returns n without a field.

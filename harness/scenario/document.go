@@ -30,8 +30,8 @@ type document struct {
 	Let ordered[expression] `yaml:"let,omitempty"`
 	// What exists before anything happens; or the name of a file that holds it.
 	World template[World] `yaml:"world"`
-	// Files of ordinary Kubernetes manifests, applied in this order.
-	Manifests []label `yaml:"manifests,omitempty"`
+	// Files of ordinary Kubernetes manifests, applied in this order; or each with a "when", outside of which it is left out.
+	Manifests []manifestFile `yaml:"manifests,omitempty"`
 	// Changes to the manifests before they are applied.
 	Patches []patchDoc `yaml:"patches,omitempty"`
 	// How long the world comes up and settles before the timeline and the load begin.

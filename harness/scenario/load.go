@@ -129,13 +129,18 @@ func (s *Scenario) read(found *findings) {
 	s.readObservations(found)
 	s.readExpectations(found)
 	s.readGolden(found)
-	for i, m := range doc.Manifests {
-		if slices.Contains(texts(doc.Manifests[:i]), m.text) {
+	listed := map[string]bool{}
+	for _, m := range doc.Manifests {
+		if listed[m.text] {
 			found.add(m.at, "%s is listed twice", shorten(m.text))
 			continue
 		}
+		listed[m.text] = true
 		if data, ok := s.folder.read(m.text, m.at, found); ok {
-			s.manifests = append(s.manifests, readManifests(s.folder.shown(m.text), data, found)...)
+			for _, o := range readManifests(s.folder.shown(m.text), data, found) {
+				o.when = m.when.node
+				s.manifests = append(s.manifests, o)
+			}
 		}
 	}
 }

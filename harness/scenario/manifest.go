@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -67,6 +68,7 @@ var objectKinds = []objectKind{
 	{"v1", "Secret", true, func() KubernetesObject { return &corev1.Secret{} }},
 	{"v1", "ServiceAccount", true, func() KubernetesObject { return &corev1.ServiceAccount{} }},
 	{"apps/v1", "Deployment", true, func() KubernetesObject { return &appsv1.Deployment{} }},
+	{"networking.k8s.io/v1", "Ingress", true, func() KubernetesObject { return &networkingv1.Ingress{} }},
 }
 
 // supportedKinds lists the kinds for a message.
@@ -84,6 +86,8 @@ type manifest struct {
 	kind objectKind
 	// key is the object's name before any patch.
 	key string
+	// when is the condition of its file; nil for none.
+	when *node
 }
 
 // readManifests reads the objects of a manifest file.

@@ -180,5 +180,6 @@ func (s *Scenario) fill(plan *Plan, c *code, variant Variant, found *findings) {
 	decode(s.doc.Load.node, true, &plan.Load, "load")
 
 	patches := append(slices.Clone(s.doc.Patches), variant.doc.Patches...)
-	plan.Objects = decodeManifests(c.templates.applyPatches(s.manifests, patches, plan.vars, found), found)
+	manifests := c.templates.used(s.manifests, plan.vars, found)
+	plan.Objects = decodeManifests(c.templates.applyPatches(manifests, patches, plan.vars, found), found)
 }

@@ -1,5 +1,7 @@
 package scenario
 
+import "time"
+
 // World is what exists before anything happens: a cluster, its network and its nodes.
 type World struct {
 	// AWS Region, such as eu-west-1.
@@ -16,6 +18,14 @@ type World struct {
 	AddOns AddOns `yaml:"addOns"`
 	// What makes load balancers for Services: the in-tree AWS cloud provider, or AWS Load Balancer Controller.
 	LoadBalancerController string `yaml:"loadBalancerController" enum:"in-tree,lbc"`
+	// Version of AWS Load Balancer Controller, such as v2.6.0; v2.4.3 if left out.
+	LoadBalancerControllerVersion string `yaml:"loadBalancerControllerVersion,omitempty"`
+	// How load balancers behave where AWS documents nothing.
+	LoadBalancers LoadBalancers `yaml:"loadBalancers,omitempty"`
+	// What a node, its disks and its container runtime take.
+	NodeTimes NodeTimes `yaml:"nodeTimes,omitempty"`
+	// How long calls of AWS APIs take, by action, such as DeregisterTargets; what is not named takes 80 ms.
+	APILatency map[string]time.Duration `yaml:"apiLatency,omitempty"`
 }
 
 // Cluster describes the EKS cluster.

@@ -38,6 +38,7 @@ type Log struct {
 	trace   *trace.Log
 	events  []Event
 	latency time.Duration
+	actions map[string]time.Duration
 }
 
 // defaultLatency is an order of magnitude for a control plane call within a region.
@@ -51,6 +52,25 @@ func New(e *engine.Engine, log *trace.Log, latency time.Duration) *Log {
 	return &Log{engine: e, trace: log, latency: latency}
 }
 
+// SetLatency says how long calls of single actions take.
+func (l *Log) SetLatency(byAction map[string]time.Duration) { l.actions = byAction }
+
+func (l *Log) latencyOf(name string) time.Duration {
+	if d, ok := l.actions[name]; ok {
+		return d
+	}
+	return l.latency
+}
+
+// Rest is how long the answer to a call of an action is under way after the call has had its effect, for a caller that waits for it.
+func (l *Log) Rest(ctx context.Context, name string) time.Duration {
+	if engine.ProcessFrom(ctx) == nil {
+		return 0
+	}
+	d := l.latencyOf(name)
+	return d - d/2
+}
+
 // Events lists the calls so far, in the order in which they had effect.
 func (l *Log) Events() []Event { return l.events }
 
@@ -59,8 +79,9 @@ func (l *Log) Events() []Event { return l.events }
 func Do[I, O any](ctx context.Context, l *Log, source, name string, in *I, fn func(*I) (*O, error)) (*O, error) {
 	caller := iam.From(ctx)
 	p := engine.ProcessFrom(ctx)
+	latency := l.latencyOf(name)
 	if p != nil {
-		p.Sleep(l.latency / 2)
+		p.Sleep(latency / 2)
 	}
 	// The record comes before the effects, so that they can refer to it; a failing call has none.
 	id := l.trace.Emit(trace.Record{Kind: trace.AWS, Actor: l.trace.Name(caller.Name), What: l.trace.Name(name), Text: summary(in)})
@@ -81,7 +102,7 @@ func Do[I, O any](ctx context.Context, l *Log, source, name string, in *I, fn fu
 	l.events = append(l.events, ev)
 	l.engine.SetCause(id)
 	if p != nil {
-		p.Sleep(l.latency - l.latency/2)
+		p.Sleep(latency - latency/2)
 	}
 	return out, err
 }

@@ -59,8 +59,9 @@ type Host struct {
 	root  *linux.Namespace
 	opts  Options
 	ports []*port
-	pods  map[podKey]*pod
 	ctx   context.Context
+	// released are the addresses that pods gave back, the oldest first.
+	released []released
 }
 
 // port is one network interface of the host.
@@ -69,13 +70,11 @@ type port struct {
 	device *linux.Device
 	table  route.Table
 	pods   int
-	// free are addresses of the interface that a pod had and no pod has.
-	free []netip.Addr
 }
 
 // New sets a host up: eth0 for its primary interface, forwarding, the plugin's rules.
 func New(root *linux.Namespace, primary *vpc.Interface, opts Options) *Host {
-	h := &Host{root: root, opts: opts, pods: map[podKey]*pod{}}
+	h := &Host{root: root, opts: opts}
 	h.ctx = iam.WithCaller(context.Background(), iam.Caller{ARN: "arn:aws:sts::111122223333:assumed-role/ekslab-node/" + string(opts.InstanceID), Type: "AssumedRole",
 		UserAgent: "amazon-vpc-cni-k8s", Name: "aws-node on " + root.Name})
 	eth0 := h.plug(primary, "eth0", route.Main)
@@ -128,20 +127,32 @@ func VethName(namespace, pod string) string {
 }
 
 // Add gives a pod its network: a namespace with an address of the VPC. It calls EC2, on the process p.
-func (h *Host) Add(p *engine.Process, namespace, name string) (*linux.Namespace, netip.Addr, error) {
+func (h *Host) Add(p *engine.Process, namespace, pod string) (*linux.Namespace, netip.Addr, error) {
+	if r, ok := h.cooled(); ok {
+		return h.setup(r.port, r.addr, namespace, pod), r.addr, nil
+	}
 	ctx := engine.WithProcess(h.ctx, p)
 	pt, err := h.room(ctx)
 	if err != nil {
 		return nil, netip.Addr{}, err
 	}
-	a, err := h.address(ctx, pt)
+	out, err := h.opts.EC2.AssignPrivateIpAddresses(ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: aws.String(string(pt.eni.ID)), SecondaryPrivateIpAddressCount: aws.Int32(1)})
+	if err != nil {
+		return nil, netip.Addr{}, fmt.Errorf("add cmd: failed to assign an IP address to container: %w", err)
+	}
+	a, err := netip.ParseAddr(aws.ToString(out.AssignedPrivateIpAddresses[0].PrivateIpAddress))
 	if err != nil {
 		return nil, netip.Addr{}, err
 	}
 	pt.pods++
-	ns := h.root.Kernel().NewNamespace(namespace + "/" + name)
+	return h.setup(pt, a, namespace, pod), a, nil
+}
+
+// setup gives a pod its namespace, with an address of one of the host's interfaces.
+func (h *Host) setup(pt *port, a netip.Addr, namespace, pod string) *linux.Namespace {
+	ns := h.root.Kernel().NewNamespace(namespace + "/" + pod)
 	inside := ns.AddDevice("eth0", vpc.MTUBytes)
-	outside := h.root.AddDevice(VethName(namespace, name), vpc.MTUBytes)
+	outside := h.root.AddDevice(VethName(namespace, pod), vpc.MTUBytes)
 	linux.Pair(inside, outside)
 	ns.AddAddr(inside, a)
 	ns.AddRoute(route.Route{Dst: netip.PrefixFrom(podGateway, 32)}, inside)
@@ -154,22 +165,7 @@ func (h *Host) Add(p *engine.Process, namespace, name string) (*linux.Namespace,
 	if pt.table != route.Main {
 		h.root.AddRule(route.Rule{Priority: priorityFromPod, From: host, Table: pt.table})
 	}
-	h.pods[podKey{namespace, name}] = &pod{addr: a, port: pt, inside: inside, outside: outside}
-	return ns, a, nil
-}
-
-// address is one that an interface has free, else one that EC2 adds to it.
-func (h *Host) address(ctx context.Context, pt *port) (netip.Addr, error) {
-	if len(pt.free) > 0 {
-		a := pt.free[0]
-		pt.free = pt.free[1:]
-		return a, nil
-	}
-	out, err := h.opts.EC2.AssignPrivateIpAddresses(ctx, &ec2.AssignPrivateIpAddressesInput{NetworkInterfaceId: aws.String(string(pt.eni.ID)), SecondaryPrivateIpAddressCount: aws.Int32(1)})
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("add cmd: failed to assign an IP address to container: %w", err)
-	}
-	return netip.ParseAddr(aws.ToString(out.AssignedPrivateIpAddresses[0].PrivateIpAddress))
+	return ns
 }
 
 // room is a network interface with a free address, a new one if all are full.

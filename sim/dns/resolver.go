@@ -60,6 +60,15 @@ func (r *Resolver) Query(from *vpc.Interface, p *packet.Packet) {
 		r.log.Emit(trace.Record{Kind: trace.Drop, Actor: r.label, Reason: r.log.Name("VPC_RESOLVER_NOT_DNS"), Packet: p})
 		return
 	}
+	a := r.resolve(q, from.Subnet.Zone, string(from.ID))
+	if a == nil {
+		return
+	}
+	r.vpc.Answer(from, &packet.Packet{Src: p.Dst, SrcPort: p.DstPort, Dst: p.Src, DstPort: p.SrcPort, Proto: packet.UDP, TTL: 64, Payload: a, Serial: p.Serial}, resolverTime)
+}
+
+// resolve answers a question from a zone, of which there is none on the internet. It returns nil when the run has ended.
+func (r *Resolver) resolve(q *Message, zone, who string) *Message {
 	name := strings.TrimSuffix(q.Name, ".")
 	best := -1
 	for i, d := range r.domains {
@@ -69,10 +78,10 @@ func (r *Resolver) Query(from *vpc.Interface, p *packet.Packet) {
 	}
 	if best < 0 {
 		r.engine.Fail(engine.NotModelled("dns: %s: a name outside of the domains that the VPC resolver serves here", q.Name))
-		return
+		return nil
 	}
 	d := r.domains[best]
-	addrs, ttl, known := d.source.Resolve(name, from.Subnet.Zone)
+	addrs, ttl, known := d.source.Resolve(name, zone)
 	a := q.Answer()
 	switch {
 	case !known:
@@ -84,8 +93,20 @@ func (r *Resolver) Query(from *vpc.Interface, p *packet.Packet) {
 		// The order is random. Source: Amazon Route 53 Developer Guide, "Multivalue answer routing".
 		r.engine.Rand("dns: order of answers").Shuffle(len(a.Addrs), func(i, j int) { a.Addrs[i], a.Addrs[j] = a.Addrs[j], a.Addrs[i] })
 	}
-	r.log.Emit(trace.Record{Kind: trace.DNS, Actor: r.label, What: r.log.Name("for " + string(from.ID)), Text: a.String()})
-	r.vpc.Answer(from, &packet.Packet{Src: p.Dst, SrcPort: p.DstPort, Dst: p.Src, DstPort: p.SrcPort, Proto: packet.UDP, TTL: 64, Payload: a, Serial: p.Serial}, resolverTime)
+	r.log.Emit(trace.Record{Kind: trace.DNS, Actor: r.label, What: r.log.Name("for " + who), Text: a.String()})
+	return a
+}
+
+// Ask answers a packet of a host on the internet: what the VPC's resolver says of public names, a resolver outside says too.
+func (r *Resolver) Ask(p *packet.Packet, reply func(*packet.Packet, time.Duration)) {
+	q, ok := p.Payload.(*Message)
+	if !ok || p.Proto != packet.UDP || p.DstPort != Port {
+		r.log.Emit(trace.Record{Kind: trace.Drop, Actor: r.label, Reason: r.log.Name("VPC_RESOLVER_NOT_DNS"), Packet: p})
+		return
+	}
+	if a := r.resolve(q, "", p.Src.String()); a != nil {
+		reply(&packet.Packet{Src: p.Dst, SrcPort: p.DstPort, Dst: p.Src, DstPort: p.SrcPort, Proto: packet.UDP, TTL: 64, Payload: a, Serial: p.Serial}, resolverTime)
+	}
 }
 
 // Hosts is a source of fixed names with one address each.

@@ -12,61 +12,29 @@ import (
 	"github.com/ekslab/ekslab/sim/cloudtrail"
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/trace"
+	"github.com/ekslab/ekslab/sim/vpc"
 )
 
-// CreateLoadBalancer makes a Network Load Balancer with a node in each of the subnets. It is provisioning for a while.
+// CreateLoadBalancer makes a Network or an Application Load Balancer with nodes in its subnets. It is provisioning for a while.
 func (s *Service) CreateLoadBalancer(ctx context.Context, in *elbv2.CreateLoadBalancerInput, _ ...sdkOptions) (*elbv2.CreateLoadBalancerOutput, error) {
 	return cloudtrail.Do(ctx, s.trail, source, "CreateLoadBalancer", in, func(in *elbv2.CreateLoadBalancerInput) (*elbv2.CreateLoadBalancerOutput, error) {
-		if err := engine.Only(in, "Name", "Type", "Scheme", "Subnets", "SubnetMappings", "Tags"); err != nil {
+		lb, subnets, groups, err := s.newLoadBalancer(in)
+		if err != nil {
 			return nil, err
 		}
-		if in.Type != types.LoadBalancerTypeEnumNetwork {
-			return nil, engine.NotModelled("load balancer type %q", in.Type)
-		}
-		if in.Scheme != types.LoadBalancerSchemeEnumInternal {
-			return nil, engine.NotModelled("scheme %q", in.Scheme)
-		}
-		name := aws.ToString(in.Name)
-		if name == "" || len(name) > 32 {
-			return nil, invalid("The load balancer name '%s' must have 1 to 32 characters", name)
-		}
-		if slices.ContainsFunc(s.lbs, func(lb *LoadBalancer) bool { return lb.Name == name }) {
-			return nil, &types.DuplicateLoadBalancerNameException{Message: aws.String("A load balancer with the same name '" + name + "' exists, but with different settings")}
-		}
-		ids := slices.Clone(in.Subnets)
-		for _, m := range in.SubnetMappings {
-			if m.PrivateIPv4Address != nil || m.AllocationId != nil {
-				return nil, engine.NotModelled("SubnetMapping with an address")
-			}
-			ids = append(ids, aws.ToString(m.SubnetId))
-		}
-		id := s.id()
-		lb := &LoadBalancer{Name: name, ARN: s.arn("loadbalancer/net/" + name + "/" + id), DNSName: name + "-" + id + ".elb." + s.region + ".amazonaws.com", Scheme: "internal", State: "provisioning",
-			Created: s.engine.Now(), Attributes: maps.Clone(defaultLBAttributes), Tags: tagMap(in.Tags), Origin: s.origin(), AttributeOrigin: map[string]trace.ID{}}
-		zones := map[string]bool{}
-		for _, want := range ids {
-			found := false
-			for _, sn := range s.vpc.Subnets() {
-				if string(sn.ID) != want {
-					continue
-				}
-				found = true
-				if zones[sn.Zone] {
-					return nil, &types.InvalidConfigurationRequestException{Message: aws.String("A load balancer cannot be attached to multiple subnets in the same Availability Zone")}
-				}
-				zones[sn.Zone] = true
-				n, err := s.newNode(lb, sn)
-				if err != nil {
-					return nil, err
+		if lb.Type == Application {
+			err = s.albNodes(lb, subnets, groups)
+		} else {
+			for _, sn := range subnets {
+				var n *Node
+				if n, err = s.newNode(lb, sn); err != nil {
+					break
 				}
 				lb.Nodes = append(lb.Nodes, n)
 			}
-			if !found {
-				return nil, &types.SubnetNotFoundException{Message: aws.String("The subnet ID '" + want + "' does not exist")}
-			}
 		}
-		if len(lb.Nodes) == 0 {
-			return nil, invalid("At least one subnet must be specified")
+		if err != nil {
+			return nil, err
 		}
 		s.lbs = append(s.lbs, lb)
 		s.engine.After(s.opts.ProvisioningTime, "elb: provisioned", engine.Func(func() {
@@ -79,11 +47,128 @@ func (s *Service) CreateLoadBalancer(ctx context.Context, in *elbv2.CreateLoadBa
 	})
 }
 
+// newLoadBalancer reads what is asked for.
+func (s *Service) newLoadBalancer(in *elbv2.CreateLoadBalancerInput) (*LoadBalancer, []*vpc.Subnet, []*vpc.SecurityGroup, error) {
+	fail := func(err error) (*LoadBalancer, []*vpc.Subnet, []*vpc.SecurityGroup, error) {
+		return nil, nil, nil, err
+	}
+	if err := engine.Only(in, "Name", "Type", "Scheme", "Subnets", "SubnetMappings", "Tags", "SecurityGroups", "IpAddressType"); err != nil {
+		return fail(err)
+	}
+	id, name := "", aws.ToString(in.Name)
+	lb := &LoadBalancer{Name: name, Type: Network, Scheme: string(in.Scheme), State: "provisioning", Created: s.engine.Now(), Tags: tagMap(in.Tags), Origin: s.origin(), AttributeOrigin: map[string]trace.ID{}, Metrics: map[string]int{}}
+	path := "net/"
+	switch in.Type {
+	case types.LoadBalancerTypeEnumNetwork:
+		if len(in.SecurityGroups) > 0 {
+			return fail(engine.NotModelled("security groups of a Network Load Balancer"))
+		}
+	case types.LoadBalancerTypeEnumApplication, "":
+		lb.Type, path = Application, "app/"
+	default:
+		return fail(engine.NotModelled("load balancer type %q", in.Type))
+	}
+	if in.IpAddressType != "" && in.IpAddressType != types.IpAddressTypeIpv4 {
+		return fail(engine.NotModelled("IpAddressType %s", in.IpAddressType))
+	}
+	switch lb.Scheme {
+	case "":
+		lb.Scheme = "internet-facing"
+	case "internal", "internet-facing":
+	default:
+		return fail(invalid("'%s' is not a valid scheme", lb.Scheme))
+	}
+	if name == "" || len(name) > 32 {
+		return fail(invalid("The load balancer name '%s' must have 1 to 32 characters", name))
+	}
+	if slices.ContainsFunc(s.lbs, func(lb *LoadBalancer) bool { return lb.Name == name }) {
+		return fail(&types.DuplicateLoadBalancerNameException{Message: aws.String("A load balancer with the same name '" + name + "' exists, but with different settings")})
+	}
+	ids := slices.Clone(in.Subnets)
+	for _, m := range in.SubnetMappings {
+		if m.PrivateIPv4Address != nil || m.AllocationId != nil {
+			return fail(engine.NotModelled("SubnetMapping with an address"))
+		}
+		ids = append(ids, aws.ToString(m.SubnetId))
+	}
+	var subnets []*vpc.Subnet
+	zones := map[string]bool{}
+	for _, want := range ids {
+		i := slices.IndexFunc(s.vpc.Subnets(), func(sn *vpc.Subnet) bool { return string(sn.ID) == want })
+		if i < 0 {
+			return fail(&types.SubnetNotFoundException{Message: aws.String("The subnet ID '" + want + "' does not exist")})
+		}
+		sn := s.vpc.Subnets()[i]
+		if zones[sn.Zone] {
+			return fail(&types.InvalidConfigurationRequestException{Message: aws.String("A load balancer cannot be attached to multiple subnets in the same Availability Zone")})
+		}
+		zones[sn.Zone] = true
+		// Source: Application Load Balancers user guide, "Subnets for your load balancer": at least a /27 with 8 free addresses.
+		if lb.Type == Application && (sn.CIDR.Bits() > 27 || sn.Available() < 8) {
+			return fail(&types.InvalidSubnetException{Message: aws.String("Not enough IP space available in " + want + ". ELB requires at least 8 free IP addresses in each subnet.")})
+		}
+		subnets = append(subnets, sn)
+	}
+	switch {
+	case len(subnets) == 0:
+		return fail(invalid("At least one subnet must be specified"))
+	case lb.Type == Application && len(subnets) < 2:
+		return fail(invalid("At least two subnets in two different Availability Zones must be specified"))
+	}
+	var groups []*vpc.SecurityGroup
+	for _, want := range in.SecurityGroups {
+		g := s.vpc.SecurityGroup(vpc.SecurityGroupID(want))
+		if g == nil {
+			return fail(&types.InvalidSecurityGroupException{Message: aws.String("The security group '" + want + "' does not exist")})
+		}
+		groups = append(groups, g)
+		lb.SecurityGroups = append(lb.SecurityGroups, g.ID)
+	}
+	if lb.Type == Application && len(groups) == 0 {
+		return fail(engine.NotModelled("an Application Load Balancer in the VPC's default security group"))
+	}
+	id = s.id()
+	lb.ARN, lb.DNSName = s.arn("loadbalancer/"+path+name+"/"+id), name+"-"+id+".elb."+s.region+".amazonaws.com"
+	if lb.Type == Application {
+		lb.DNSName = name + "-" + id + "." + s.region + ".elb.amazonaws.com"
+		if lb.Scheme == "internal" {
+			lb.DNSName = "internal-" + lb.DNSName
+		}
+	}
+	lb.Attributes = maps.Clone(lb.defaults())
+	return lb, subnets, groups, nil
+}
+
+// albNodes makes the nodes of an Application Load Balancer, spread over its subnets in turn.
+func (s *Service) albNodes(lb *LoadBalancer, subnets []*vpc.Subnet, groups []*vpc.SecurityGroup) error {
+	count := s.opts.ALBNodes
+	if count == 0 {
+		count = len(subnets)
+	}
+	for i := range count {
+		n, err := s.newALBNode(lb, subnets[i%len(subnets)], i/len(subnets)+1, groups)
+		if err != nil {
+			return err
+		}
+		lb.ALBNodes = append(lb.ALBNodes, n)
+	}
+	for _, sn := range subnets {
+		lb.subnets = append(lb.subnets, sn)
+	}
+	return nil
+}
+
 func (lb *LoadBalancer) sdk(s *Service) types.LoadBalancer {
 	out := types.LoadBalancer{LoadBalancerArn: aws.String(lb.ARN), LoadBalancerName: aws.String(lb.Name), DNSName: aws.String(lb.DNSName), Scheme: types.LoadBalancerSchemeEnum(lb.Scheme),
-		Type: types.LoadBalancerTypeEnumNetwork, VpcId: aws.String(s.vpc.ID), State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnum(lb.State)}, CreatedTime: aws.Time(engine.Epoch.Add(lb.Created)), IpAddressType: types.IpAddressTypeIpv4}
+		Type: types.LoadBalancerTypeEnum(lb.Type), VpcId: aws.String(s.vpc.ID), State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnum(lb.State)}, CreatedTime: aws.Time(engine.Epoch.Add(lb.Created)), IpAddressType: types.IpAddressTypeIpv4}
 	for _, n := range lb.Nodes {
 		out.AvailabilityZones = append(out.AvailabilityZones, types.AvailabilityZone{ZoneName: aws.String(n.Zone), SubnetId: aws.String(string(n.Subnet.ID))})
+	}
+	for _, sn := range lb.subnets {
+		out.AvailabilityZones = append(out.AvailabilityZones, types.AvailabilityZone{ZoneName: aws.String(sn.Zone), SubnetId: aws.String(string(sn.ID))})
+	}
+	for _, g := range lb.SecurityGroups {
+		out.SecurityGroups = append(out.SecurityGroups, string(g))
 	}
 	return out
 }
@@ -133,7 +218,7 @@ func (s *Service) ModifyLoadBalancerAttributes(ctx context.Context, in *elbv2.Mo
 			return nil, err
 		}
 		for _, a := range in.Attributes {
-			if err := checkAttribute(aws.ToString(a.Key), aws.ToString(a.Value), defaultLBAttributes); err != nil {
+			if err := checkAttribute(aws.ToString(a.Key), aws.ToString(a.Value), lb.defaults()); err != nil {
 				return nil, err
 			}
 		}
@@ -143,62 +228,6 @@ func (s *Service) ModifyLoadBalancerAttributes(ctx context.Context, in *elbv2.Mo
 		}
 		s.attributesChanged()
 		return &elbv2.ModifyLoadBalancerAttributesOutput{Attributes: lb.attributes()}, nil
-	})
-}
-
-// CreateListener makes a listener that forwards to one target group.
-func (s *Service) CreateListener(ctx context.Context, in *elbv2.CreateListenerInput, _ ...sdkOptions) (*elbv2.CreateListenerOutput, error) {
-	return cloudtrail.Do(ctx, s.trail, source, "CreateListener", in, func(in *elbv2.CreateListenerInput) (*elbv2.CreateListenerOutput, error) {
-		if err := engine.Only(in, "LoadBalancerArn", "Port", "Protocol", "DefaultActions", "Tags"); err != nil {
-			return nil, err
-		}
-		lb, err := s.loadBalancer(in.LoadBalancerArn)
-		if err != nil {
-			return nil, err
-		}
-		if in.Protocol != types.ProtocolEnumTcp {
-			return nil, engine.NotModelled("listener protocol %q", in.Protocol)
-		}
-		if len(in.DefaultActions) != 1 || in.DefaultActions[0].Type != types.ActionTypeEnumForward || in.DefaultActions[0].TargetGroupArn == nil {
-			return nil, engine.NotModelled("default actions other than to forward to one target group")
-		}
-		tg, err := s.targetGroup(in.DefaultActions[0].TargetGroupArn)
-		if err != nil {
-			return nil, err
-		}
-		port := uint16(aws.ToInt32(in.Port))
-		for _, l := range lb.Listeners {
-			if l.Port == port {
-				return nil, &types.DuplicateListenerException{Message: aws.String("A listener already exists on this port for this load balancer")}
-			}
-		}
-		l := &Listener{ARN: s.arn("listener/net/" + lb.Name + "/" + s.id()), Port: port, Protocol: "TCP", TargetGroup: tg, Origin: s.origin()}
-		lb.Listeners = append(lb.Listeners, l)
-		s.listenersChanged(lb)
-		return &elbv2.CreateListenerOutput{Listeners: []types.Listener{l.sdk(lb)}}, nil
-	})
-}
-
-func (l *Listener) sdk(lb *LoadBalancer) types.Listener {
-	return types.Listener{ListenerArn: aws.String(l.ARN), LoadBalancerArn: aws.String(lb.ARN), Port: aws.Int32(int32(l.Port)), Protocol: types.ProtocolEnum(l.Protocol),
-		DefaultActions: []types.Action{{Type: types.ActionTypeEnumForward, TargetGroupArn: aws.String(l.TargetGroup.ARN)}}}
-}
-
-// DescribeListeners lists a load balancer's listeners.
-func (s *Service) DescribeListeners(ctx context.Context, in *elbv2.DescribeListenersInput, _ ...sdkOptions) (*elbv2.DescribeListenersOutput, error) {
-	return cloudtrail.Do(ctx, s.trail, source, "DescribeListeners", in, func(in *elbv2.DescribeListenersInput) (*elbv2.DescribeListenersOutput, error) {
-		if err := engine.Only(in, "LoadBalancerArn"); err != nil {
-			return nil, err
-		}
-		lb, err := s.loadBalancer(in.LoadBalancerArn)
-		if err != nil {
-			return nil, err
-		}
-		out := &elbv2.DescribeListenersOutput{}
-		for _, l := range lb.Listeners {
-			out.Listeners = append(out.Listeners, l.sdk(lb))
-		}
-		return out, nil
 	})
 }
 

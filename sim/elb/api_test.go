@@ -60,7 +60,7 @@ func TestErrorsOfTheAPI(t *testing.T) {
 		{"ValidationError", func() error { return attribute("preserve_client_ip.enabled", "maybe") }},
 		{"", func() error { return attribute("proxy_protocol_v2.enabled", "true") }},
 		{"", func() error {
-			_, err := s.CreateLoadBalancer(ctx, &elbv2.CreateLoadBalancerInput{Name: aws.String("alb"), Type: types.LoadBalancerTypeEnumApplication})
+			_, err := s.CreateLoadBalancer(ctx, &elbv2.CreateLoadBalancerInput{Name: aws.String("alb"), Type: types.LoadBalancerTypeEnumGateway})
 			return err
 		}},
 		{"", func() error {

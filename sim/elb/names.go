@@ -25,14 +25,14 @@ func (s *Service) Resolve(name, zone string) (addrs []netip.Addr, ttl time.Durat
 		if lb.State != "active" {
 			return nil, nameTTL, true
 		}
-		nodes := make([]*Node, 0, len(lb.Nodes))
-		for _, n := range lb.Nodes {
-			if n.servesAll() {
-				nodes = append(nodes, n)
+		hosts := make([]*host, 0, len(lb.hosts()))
+		for _, h := range lb.hosts() {
+			if h.servesAll() {
+				hosts = append(hosts, h)
 			}
 		}
-		if len(nodes) == 0 {
-			nodes = append(nodes, lb.Nodes...)
+		if len(hosts) == 0 {
+			hosts = lb.hosts()
 		}
 		own := false
 		switch lb.Attributes[AttrRoutingPolicy] {
@@ -41,11 +41,11 @@ func (s *Service) Resolve(name, zone string) (addrs []netip.Addr, ttl time.Durat
 		case "partial_availability_zone_affinity":
 			own = s.engine.Rand("elb: dns").IntN(100) < partialAffinity
 		}
-		for _, n := range nodes {
-			if own && n.Zone == zone {
-				return []netip.Addr{n.Addr}, nameTTL, true
+		for _, h := range hosts {
+			if own && h.Zone == zone {
+				return []netip.Addr{h.answerAddr()}, nameTTL, true
 			}
-			addrs = append(addrs, n.Addr)
+			addrs = append(addrs, h.answerAddr())
 		}
 		return addrs, nameTTL, true
 	}
@@ -53,11 +53,12 @@ func (s *Service) Resolve(name, zone string) (addrs []netip.Addr, ttl time.Durat
 }
 
 // servesAll says whether every target group of the load balancer has a healthy target for this node.
-func (n *Node) servesAll() bool {
-	for _, l := range n.LB.Listeners {
+func (h *host) servesAll() bool {
+	groups := h.LB.groups()
+	for _, tg := range groups {
 		found := false
-		for _, t := range n.targets(l.TargetGroup) {
-			if v := t.views[n]; v != nil && v.state == healthyState {
+		for _, v := range h.views[tg] {
+			if v.state == healthyState {
 				found = true
 				break
 			}
@@ -66,5 +67,5 @@ func (n *Node) servesAll() bool {
 			return false
 		}
 	}
-	return len(n.LB.Listeners) > 0
+	return len(groups) > 0
 }

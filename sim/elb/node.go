@@ -4,11 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"time"
 
-	"github.com/ekslab/ekslab/sim/linux"
-	"github.com/ekslab/ekslab/sim/linux/route"
 	"github.com/ekslab/ekslab/sim/packet"
 	"github.com/ekslab/ekslab/sim/trace"
 	"github.com/ekslab/ekslab/sim/vpc"
@@ -22,18 +19,9 @@ const (
 	DropNoPort     = "ELB_PORT_ALLOCATION_ERROR"
 )
 
-// Node is a load balancer's node in one zone.
+// Node is a Network Load Balancer's node in one zone.
 type Node struct {
-	LB        *LoadBalancer
-	Zone      string
-	Subnet    *vpc.Subnet
-	Interface *vpc.Interface
-	// Addr is the address that clients connect to.
-	Addr netip.Addr
-
-	service  *Service
-	label    trace.Name
-	device   *linux.Device
+	host
 	flows    map[packet.Tuple]*flow // by client > node
 	returns  map[packet.Tuple]*flow // by target > node, where the client's address is not preserved
 	lastPort map[netip.AddrPort]uint16
@@ -49,38 +37,18 @@ type flow struct {
 	used    time.Duration
 }
 
-// newNode makes the node of a load balancer in a subnet.
+// newNode makes the node of a Network Load Balancer in a subnet. Its own stack makes the connections of health checks.
 func (s *Service) newNode(lb *LoadBalancer, subnet *vpc.Subnet) (*Node, error) {
-	eni, err := subnet.AddInterface("ELB net/"+lb.Name, netip.Addr{})
+	h, err := s.plug(lb, subnet, s.nodeName("nlb", subnet.Zone, 1), "ELB net/"+lb.Name)
 	if err != nil {
 		return nil, err
 	}
-	eni.SourceDestCheck = false
-	s.nodes++
-	name := "nlb-" + subnet.Zone
-	if len(s.lbs) > 0 {
-		name = fmt.Sprintf("nlb%d-%s", len(s.lbs)+1, subnet.Zone)
-	}
-	n := &Node{LB: lb, Zone: subnet.Zone, Subnet: subnet, Interface: eni, Addr: eni.Primary(), service: s,
-		flows: map[packet.Tuple]*flow{}, returns: map[packet.Tuple]*flow{}, lastPort: map[netip.AddrPort]uint16{}, sweepAt: 4096, eligible: map[*TargetGroup][]*Target{}}
-	// The node's own stack makes the connections of health checks.
-	sysctls := linux.DefaultSysctls()
-	sysctls.TCPSynLinearTimeouts = 0
-	ns := linux.NewKernel(s.engine, s.log, name, sysctls, s.serial, linux.KernelOptions{}).NewNamespace(name)
-	n.device = ns.AddDevice("eth0", vpc.MTUBytes)
-	n.device.Link = eni
-	ns.AddAddr(n.device, n.Addr)
-	ns.AddRoute(route.Route{Dst: netip.MustParsePrefix("0.0.0.0/0")}, n.device)
-	n.label = n.device.Label()
-	eni.Attach(n)
+	h.Interface.SourceDestCheck = false
+	n := &Node{host: h, flows: map[packet.Tuple]*flow{}, returns: map[packet.Tuple]*flow{}, lastPort: map[netip.AddrPort]uint16{}, sweepAt: 4096, eligible: map[*TargetGroup][]*Target{}}
+	n.changed = func() { clear(n.eligible) }
+	h.Interface.Attach(n)
 	return n, nil
 }
-
-// Label is the node's name in the trace.
-func (n *Node) Label() trace.Name { return n.label }
-
-// changed forgets what was derived from targets, health and attributes.
-func (n *Node) changed() { clear(n.eligible) }
 
 // listener finds the listener of a port.
 func (n *Node) listener(port uint16) *Listener {
@@ -174,10 +142,16 @@ func (n *Node) open(l *Listener, p *packet.Packet) *flow {
 	f := &flow{client: p.Tuple(), target: t}
 	f.forward = f.client
 	f.forward.Dst, f.forward.DstPort = t.Addr, t.Port
-	s.log.Emit(trace.Record{Kind: trace.Balance, Actor: n.label, What: s.log.Name(t.ID + ":" + strconv.Itoa(int(t.Port))), Ref: t.Origin, Packet: p,
-		Text: oneOf(len(targets))})
+	text, ref := oneOf(len(targets)), t.Origin
+	if t.Draining {
+		ref = t.Deregistered
+		text += "; it was deregistered " + seconds(s.engine.Now()-t.DeregisteredAt) + " ago, which this node has not learned yet"
+	}
+	s.log.Emit(trace.Record{Kind: trace.Balance, Actor: n.label, What: t.name(s.log), Ref: ref, Packet: p, Text: text})
 	if tg.PreservesClientIP() {
-		n.service.hook(t.Interface).add(f, n)
+		if t.Interface != nil { // else nothing has the address
+			n.service.hook(t.Interface).add(f, n)
+		}
 	} else {
 		port, ok := n.port(netip.AddrPortFrom(t.Addr, t.Port))
 		if !ok {
@@ -244,13 +218,12 @@ func (n *Node) targets(tg *TargetGroup) []*Target {
 		return c
 	}
 	var healthy, all []*Target
-	for _, t := range tg.Targets {
-		if !n.reaches(tg, t) || t.views[n] == nil || t.views[n].gone {
-			continue
+	for _, v := range n.views[tg] {
+		if v.state != initialState || !n.service.opts.NLBSparesInitial {
+			all = append(all, v.target)
 		}
-		all = append(all, t)
-		if t.views[n].state == healthyState {
-			healthy = append(healthy, t)
+		if v.state == healthyState {
+			healthy = append(healthy, v.target)
 		}
 	}
 	if len(healthy) == 0 {
@@ -260,15 +233,10 @@ func (n *Node) targets(tg *TargetGroup) []*Target {
 	return healthy
 }
 
-// reaches says whether the node routes to a target.
-func (n *Node) reaches(tg *TargetGroup, t *Target) bool {
-	return t.Zone == n.Zone || tg.CrossZone(n.LB)
-}
-
 func (n *Node) forget(f *flow) {
 	delete(n.flows, f.client)
 	delete(n.returns, f.forward.Reverse())
-	if f.forward.Src == f.client.Src {
+	if f.forward.Src == f.client.Src && f.target.Interface != nil {
 		n.service.hook(f.target.Interface).remove(f)
 	}
 }

@@ -2,6 +2,8 @@ package elb
 
 import (
 	"net/netip"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/ekslab/ekslab/sim/cloudtrail"
@@ -15,39 +17,90 @@ const (
 	AttrCrossZone        = "load_balancing.cross_zone.enabled"
 	AttrRoutingPolicy    = "dns_record.client_routing_policy"
 	AttrPreserveClientIP = "preserve_client_ip.enabled"
+	// In seconds, both.
+	AttrIdleTimeout         = "idle_timeout.timeout_seconds"
+	AttrDeregistrationDelay = "deregistration_delay.timeout_seconds"
 )
 
-// LoadBalancer is a Network Load Balancer.
+// Types of load balancers. The zero value of LoadBalancer.Type is a Network Load Balancer's.
+const (
+	Network     = "network"
+	Application = "application"
+)
+
+// LoadBalancer is a Network Load Balancer or an Application Load Balancer.
 type LoadBalancer struct {
 	ARN, Name, DNSName string
+	Type               string
 	Scheme             string // internal, internet-facing
 	State              string // provisioning, active
 	Created            time.Duration
-	Nodes              []*Node // one per subnet, in the order of the request
+	Nodes              []*Node    // a Network Load Balancer's: one per subnet, in the order of the request
+	ALBNodes           []*ALBNode // an Application Load Balancer's
+	SecurityGroups     []vpc.SecurityGroupID
 	Attributes         map[string]string
 	Listeners          []*Listener
 	Tags               map[string]string
 	// Origin is the record of the call that made it; AttributeOrigin of those that set an attribute.
 	Origin          trace.ID
 	AttributeOrigin map[string]trace.ID
+	// Metrics are the load balancer's CloudWatch metrics, by name: sums since it was made.
+	Metrics map[string]int
+	// AccessLog is the access log of an Application Load Balancer.
+	AccessLog []Access
+
+	nodes   []*host
+	subnets []*vpc.Subnet
+}
+
+// hosts are the nodes, of either type.
+func (lb *LoadBalancer) hosts() []*host {
+	if len(lb.nodes) == 0 {
+		for _, n := range lb.Nodes {
+			lb.nodes = append(lb.nodes, &n.host)
+		}
+		for _, n := range lb.ALBNodes {
+			lb.nodes = append(lb.nodes, &n.host)
+		}
+	}
+	return lb.nodes
+}
+
+// groups are the target groups that the listeners and rules forward to, each once.
+func (lb *LoadBalancer) groups() (out []*TargetGroup) {
+	add := func(tg *TargetGroup) {
+		if tg != nil && !slices.Contains(out, tg) {
+			out = append(out, tg)
+		}
+	}
+	for _, l := range lb.Listeners {
+		add(l.TargetGroup)
+		for _, r := range l.Rules {
+			add(r.TargetGroup)
+		}
+	}
+	return out
 }
 
 // CrossZone is load_balancing.cross_zone.enabled of the load balancer.
 func (lb *LoadBalancer) CrossZone() bool { return lb.Attributes[AttrCrossZone] == "true" }
 
-// Listener forwards connections to a port to a target group.
+// Listener forwards connections or requests to a port to a target group.
 type Listener struct {
 	ARN         string
 	Port        uint16
-	Protocol    string // TCP
+	Protocol    string // TCP, HTTP
 	TargetGroup *TargetGroup
-	Origin      trace.ID
+	// Fixed is what an Application Load Balancer's listener answers to requests that no rule takes, if it does not forward them.
+	Fixed  *FixedResponse
+	Rules  []*Rule // in order of their priorities
+	Origin trace.ID
 }
 
 // TargetGroup is a set of targets and how their health is checked.
 type TargetGroup struct {
 	ARN, Name   string
-	Protocol    string // TCP
+	Protocol    string // TCP, HTTP
 	Port        uint16
 	TargetType  string // instance, ip
 	VPCID       string
@@ -82,6 +135,7 @@ type HealthCheck struct {
 	Interval, Timeout  time.Duration
 	HealthyThreshold   int
 	UnhealthyThreshold int
+	Matcher            matcher
 }
 
 // Target is one registered target.
@@ -97,10 +151,22 @@ type Target struct {
 	Interface *vpc.Interface
 	// Draining is set by deregistration: no new connections.
 	Draining bool
-	// Origin is the record of the RegisterTargets call.
-	Origin trace.ID
+	// Origin is the record of the RegisterTargets call, Deregistered that of the DeregisterTargets call, with its time; zero before it.
+	Origin         trace.ID
+	Deregistered   trace.ID
+	DeregisteredAt time.Duration
 
-	views map[*Node]*view // each load balancer node's own opinion
+	number int             // in the order of registration
+	views  map[*host]*view // each load balancer node's own opinion
+	label  trace.Name
+}
+
+// name is ADDRESS:PORT, or INSTANCE:PORT, in the trace.
+func (t *Target) name(log *trace.Log) trace.Name {
+	if t.label == 0 {
+		t.label = log.Name(t.ID + ":" + strconv.Itoa(int(t.Port)))
+	}
+	return t.label
 }
 
 // ResolveInstance is how the service finds an instance's primary interface; nil if there is no such instance.
@@ -118,7 +184,7 @@ type Service struct {
 	resolve   ResolveInstance
 	accountID string
 	region    string
-	nodes     int // that were made, for names in the trace
+	targets   int // that were ever registered
 	serial    *uint64
 	hooks     map[*vpc.Interface]*leaving
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,9 +75,7 @@ type Cluster struct {
 	ips     map[netip.Addr]bool
 	ports   map[int32]bool
 	audit   []AuditEvent
-	pending []change
-	hooks   []MutatingWebhook
-	events  events
+	events  []*event
 }
 
 // collection is all objects of a kind.
@@ -129,8 +128,12 @@ func resource(kind string) schema.GroupResource {
 		group = "apps"
 	case "EndpointSlice":
 		group = "discovery.k8s.io"
+	case "Ingress", "IngressClass":
+		group = "networking.k8s.io"
+	case "TargetGroupBinding":
+		group = "elbv2.k8s.aws"
 	}
-	plural := map[string]string{"EndpointSlice": "endpointslices"}[kind]
+	plural := map[string]string{"EndpointSlice": "endpointslices", "Ingress": "ingresses", "IngressClass": "ingressclasses"}[kind]
 	if plural == "" {
 		plural = lower(kind) + "s"
 	}
@@ -148,12 +151,14 @@ func lower(s string) string {
 }
 
 // namespaced says whether objects of a kind are in namespaces.
-func namespaced(kind string) bool { return kind != "Namespace" && kind != "Node" }
+func namespaced(kind string) bool {
+	return kind != "Namespace" && kind != "Node" && kind != "IngressClass"
+}
 
-// Now is the current time as objects write it.
-// Times are sent in whole seconds. Source: apimachinery pkg/apis/meta/v1, Time.MarshalJSON (RFC 3339).
+// Now is the current time as objects write it: to the second.
+// Source: apimachinery pkg/apis/meta/v1/time.go, Time.MarshalJSON (RFC 3339 without a fraction).
 func (c *Cluster) Now() metav1.Time {
-	return metav1.NewTime(engine.Epoch.Add(c.engine.Now().Truncate(time.Second)))
+	return metav1.NewTime(engine.Epoch.Add(c.engine.Now()).Truncate(time.Second))
 }
 
 // stamp gives a new object what the API server gives it.
@@ -189,16 +194,12 @@ type Caller struct{ User, UserAgent string }
 
 // Client makes calls for a caller.
 type Client struct {
-	c       *Cluster
-	caller  Caller
-	process *engine.Process
+	c      *Cluster
+	caller Caller
 }
 
 // As returns a client for a caller.
-func (c *Cluster) As(caller Caller) *Client { return &Client{c: c, caller: caller} }
-
-// On returns a client whose calls take their time of a process. Without one, calls take none.
-func (cl *Client) On(p *engine.Process) *Client { return &Client{cl.c, cl.caller, p} }
+func (c *Cluster) As(caller Caller) *Client { return &Client{c, caller} }
 
 // Cluster is where the client's calls go.
 func (cl *Client) Cluster() *Cluster { return cl.c }
@@ -231,11 +232,8 @@ func (cl *Client) Create(o Object) (Object, error) {
 	if namespaced(kind) && o.GetNamespace() == "" {
 		o.SetNamespace("default")
 	}
-	o, err := cl.admit(kind, o)
 	key := KeyOf(o)
-	if err == nil {
-		err = c.create(kind, key, o)
-	}
+	err := c.create(kind, key, o)
 	cl.done("create", kind, key, err)
 	if err != nil {
 		return nil, err
@@ -308,9 +306,6 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 	now.SetUID(old.GetUID())
 	now.SetCreationTimestamp(old.GetCreationTimestamp())
 	now.SetResourceVersion(old.GetResourceVersion())
-	now.SetDeletionTimestamp(old.GetDeletionTimestamp())
-	now.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
-	now.SetGeneration(old.GetGeneration())
 	if reflect.DeepEqual(old, now) {
 		cl.done(verb, kind, key, nil)
 		return old, nil // a write that changes nothing makes no new version
@@ -331,8 +326,7 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 		now.SetGeneration(old.GetGeneration() + 1)
 	}
 	c.bump(now)
-	// Source: apiserver pkg/registry/generic/registry/store.go, ShouldDeleteDuringUpdate.
-	if g := old.GetDeletionGracePeriodSeconds(); old.GetDeletionTimestamp() != nil && len(now.GetFinalizers()) == 0 && (g == nil || *g == 0) {
+	if t := now.GetDeletionTimestamp(); t != nil && len(now.GetFinalizers()) == 0 && (now.GetDeletionGracePeriodSeconds() == nil || *now.GetDeletionGracePeriodSeconds() == 0) {
 		c.remove(k, key, old)
 		cl.done(verb, kind, key, nil)
 		c.notify(kind, old, nil)
@@ -353,6 +347,9 @@ func keepOther(old, now Object, status bool) {
 	if status {
 		kept := old.DeepCopyObject().(Object)
 		reflect.ValueOf(kept).Elem().FieldByName("Status").Set(n.FieldByName("Status"))
+		if d, ok := now.(*appsv1.Deployment); ok { // the deployment controller writes its revision this way
+			kept.SetAnnotations(d.Annotations)
+		}
 		n.Set(reflect.ValueOf(kept).Elem())
 	}
 }
@@ -362,6 +359,14 @@ func field(o Object, name string) any {
 		return f.Interface()
 	}
 	return nil
+}
+
+// remove takes an object out of the store, and gives back what was allocated for it.
+func (c *Cluster) remove(k *collection, key Key, o Object) {
+	delete(k.objects, key)
+	if s, ok := o.(*corev1.Service); ok {
+		c.release(s)
+	}
 }
 
 // Get reads an object from the store, or NotFound.

@@ -30,15 +30,33 @@ func (c *Cluster) defaults(o Object) error {
 		if o.Spec.Strategy.Type == "" {
 			o.Spec.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType
 		}
-		if o.Spec.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType && o.Spec.Strategy.RollingUpdate == nil {
-			quarter := intstr.FromString("25%")
-			o.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxSurge: &quarter, MaxUnavailable: &quarter}
+		if o.Spec.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType {
+			if o.Spec.Strategy.RollingUpdate == nil {
+				o.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{}
+			}
+			r, quarter := o.Spec.Strategy.RollingUpdate, intstr.FromString("25%")
+			if r.MaxSurge == nil {
+				r.MaxSurge = &quarter
+			}
+			if r.MaxUnavailable == nil {
+				r.MaxUnavailable = &quarter
+			}
+		}
+		// Source: kubernetes/kubernetes pkg/apis/apps/v1/defaults.go, SetDefaults_Deployment.
+		if o.Spec.RevisionHistoryLimit == nil {
+			ten := int32(10)
+			o.Spec.RevisionHistoryLimit = &ten
+		}
+		if o.Spec.ProgressDeadlineSeconds == nil {
+			tenMinutes := int32(600)
+			o.Spec.ProgressDeadlineSeconds = &tenMinutes
 		}
 		c.podDefaults(&o.Spec.Template.Spec)
 	case *appsv1.ReplicaSet:
 		if o.Spec.Replicas == nil {
 			o.Spec.Replicas = &one
 		}
+		c.podDefaults(&o.Spec.Template.Spec)
 	case *corev1.Pod:
 		c.podDefaults(&o.Spec)
 		o.Status.Phase = corev1.PodPending
@@ -58,6 +76,50 @@ func (c *Cluster) podDefaults(s *corev1.PodSpec) {
 	if s.TerminationGracePeriodSeconds == nil {
 		thirty := int64(30)
 		s.TerminationGracePeriodSeconds = &thirty
+	}
+	for i := range s.Containers {
+		x := &s.Containers[i]
+		probeDefaults(x.LivenessProbe)
+		probeDefaults(x.ReadinessProbe)
+		probeDefaults(x.StartupProbe)
+		if l := x.Lifecycle; l != nil {
+			handlerDefaults(l.PostStart)
+			handlerDefaults(l.PreStop)
+		}
+	}
+}
+
+// probeDefaults fills in a probe. Source: kubernetes/kubernetes pkg/apis/core/v1/defaults.go, SetDefaults_Probe and SetDefaults_HTTPGetAction.
+func probeDefaults(p *corev1.Probe) {
+	if p == nil {
+		return
+	}
+	for _, x := range []struct {
+		field *int32
+		value int32
+	}{{&p.TimeoutSeconds, 1}, {&p.PeriodSeconds, 10}, {&p.SuccessThreshold, 1}, {&p.FailureThreshold, 3}} {
+		if *x.field == 0 {
+			*x.field = x.value
+		}
+	}
+	httpDefaults(p.HTTPGet)
+}
+
+func handlerDefaults(h *corev1.LifecycleHandler) {
+	if h != nil {
+		httpDefaults(h.HTTPGet)
+	}
+}
+
+func httpDefaults(a *corev1.HTTPGetAction) {
+	if a == nil {
+		return
+	}
+	if a.Path == "" {
+		a.Path = "/"
+	}
+	if a.Scheme == "" {
+		a.Scheme = corev1.URISchemeHTTP
 	}
 }
 

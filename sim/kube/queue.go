@@ -17,7 +17,9 @@ var ControllerBackoff = Backoff{5 * time.Millisecond, 1000 * time.Second}
 // handed again afterwards.
 type Queue struct {
 	engine    *engine.Engine
-	process   *engine.Process
+	name      string
+	processes []*engine.Process
+	waiting   map[Key]engine.Timer // keys that come later, each once
 	order     []Key
 	dirty     map[Key]engine.Cause
 	working   map[Key]bool
@@ -28,8 +30,15 @@ type Queue struct {
 
 // NewQueue returns a queue whose reconciler runs as a process of that name. A key whose reconcile fails comes again after a back-off.
 func NewQueue(e *engine.Engine, name string, b Backoff, reconcile func(p *engine.Process, k Key) error) *Queue {
-	q := &Queue{engine: e, dirty: map[Key]engine.Cause{}, working: map[Key]bool{}, failures: map[Key]int{}, backoff: b, reconcile: reconcile}
-	q.process = e.Go(name, q.run)
+	q := &Queue{engine: e, dirty: map[Key]engine.Cause{}, working: map[Key]bool{}, failures: map[Key]int{}, backoff: b, reconcile: reconcile, name: name, waiting: map[Key]engine.Timer{}}
+	return q.Workers(1)
+}
+
+// Workers makes at least n processes work on keys at the same time, on each key only one of them.
+func (q *Queue) Workers(n int) *Queue {
+	for len(q.processes) < n {
+		q.processes = append(q.processes, q.engine.Go(q.name, q.run))
+	}
 	return q
 }
 
@@ -41,13 +50,25 @@ func (q *Queue) Add(k Key) {
 	q.dirty[k] = q.engine.Cause()
 	if !q.working[k] {
 		q.order = append(q.order, k)
-		q.process.Wake()
+		for _, p := range q.processes {
+			p.Wake()
+		}
 	}
 }
 
-// AddAfter asks for a key to be reconciled later.
+// AddAfter asks for a key to be reconciled later. The earliest time that was asked for counts.
+// Source: kubernetes/client-go util/workqueue/delaying_queue.go.
 func (q *Queue) AddAfter(k Key, d time.Duration) {
-	q.engine.After(d, "kube: requeue", engine.Func(func() { q.Add(k) }))
+	if t, ok := q.waiting[k]; ok && q.engine.Pending(t) {
+		if t.When() <= q.engine.Now()+d {
+			return
+		}
+		q.engine.Stop(t)
+	}
+	q.waiting[k] = q.engine.After(d, "kube: requeue", engine.Func(func() {
+		delete(q.waiting, k)
+		q.Add(k)
+	}))
 }
 
 func (q *Queue) run(p *engine.Process) {

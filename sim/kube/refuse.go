@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/ekslab/ekslab/sim/engine"
 )
@@ -28,6 +29,12 @@ func Refuse(o any) error {
 		}
 	case *corev1.Service:
 		err = refuseService(&o.Spec)
+	case *networkingv1.IngressClass:
+		err = engine.Only(o.Spec, "Controller")
+	case *networkingv1.Ingress:
+		err = refuseIngress(&o.Spec)
+	case Custom:
+		err = o.Refuse()
 	default:
 		err = engine.NotModelled("an object of this kind")
 	}

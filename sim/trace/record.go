@@ -44,10 +44,12 @@ const (
 	Health
 	// Config: something on a host was set up or changed: a route, a rule, an address, a chain.
 	Config
+	// HTTP: a load balancer answered a request, or began to pass on what a target answered; Ref is the Balance record.
+	HTTP
 	kinds
 )
 
-var kindNames = [kinds]string{"", "out", "in", "drop", "route", "nat", "balance", "socket", "timer", "call", "dns", "aws", "kube", "health", "config"}
+var kindNames = [kinds]string{"", "out", "in", "drop", "route", "nat", "balance", "socket", "timer", "call", "dns", "aws", "kube", "health", "config", "http"}
 
 func (k Kind) String() string { return kindNames[k] }
 

@@ -11,6 +11,8 @@
 //
 // Models: subnets and their free addresses, network interfaces with secondary addresses, security groups (by address range and by group),
 // network ACLs, route tables (local routes), the resolver at the base of the VPC's range plus two with its limit per interface.
-// Does not model: internet and NAT gateways, peering, endpoints, IPv6, flow logs. A packet to such a place ends the run with ErrNotModelled.
+// Interfaces with a public address can be called by hosts on the internet, and answer them.
+// Does not model: connections from the VPC to the internet, NAT gateways, peering, endpoints, IPv6, flow logs. A packet to such a place ends the
+// run with ErrNotModelled.
 // Sources: Amazon VPC User Guide; Amazon EC2 User Guide, "Security group connection tracking"; each constant names its own.
 package vpc

@@ -23,6 +23,8 @@ type Interface struct {
 	Addrs           []netip.Addr
 	Groups          []*SecurityGroup
 	SourceDestCheck bool
+	// Public is the public address of the primary one, if it has one.
+	Public netip.Addr
 	// Instance that it is attached to, and as which device, if it is an instance's.
 	Instance    InstanceID
 	DeviceIndex int
@@ -127,6 +129,9 @@ func (eni *Interface) Send(p *packet.Packet, delay time.Duration) {
 	if to == nil {
 		if v.CIDR.Contains(p.Dst) {
 			v.drop(eni.label, p, DropNoInterface)
+			return
+		}
+		if v.internet.leave(eni, p) {
 			return
 		}
 		v.engine.Fail(engine.NotModelled("vpc: a packet to %v, outside of the VPC: %v", p.Dst, p))

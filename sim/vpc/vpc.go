@@ -56,6 +56,7 @@ type VPC struct {
 
 	resolver netip.Addr
 	dns      ResolverPort
+	internet *Internet
 	label    trace.Name
 }
 

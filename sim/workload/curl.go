@@ -38,6 +38,7 @@ const (
 	ExitOK               = 0
 	ExitCouldNotResolve  = 6
 	ExitCouldNotConnect  = 7
+	ExitPartialFile      = 18
 	ExitOperationTimeout = 28
 	ExitGotNothing       = 52
 	ExitReceiveError     = 56
@@ -45,9 +46,12 @@ const (
 
 // Curl is one command line.
 type Curl struct {
-	// Host and Port of the URL; the path is /.
+	// Host and Port of the URL, and its path; empty is /.
 	Host string
 	Port uint16
+	Path string
+	// Head is -I: HEAD in place of GET.
+	Head bool
 	// MaxTime is --max-time; zero is none.
 	MaxTime  time.Duration
 	Fallback Fallback
@@ -100,35 +104,59 @@ type transfer struct {
 	result   *Result
 	deadline time.Duration // zero: none
 	conns    []*linux.Conn
-	open     int // index of the attempt that is open, -1
-	failed   int // attempts that have failed
+	open     int         // index of the attempt that is open, -1
+	failed   int         // attempts that have failed
+	keep     bool        // the connection is to be kept open
+	kept     *linux.Conn // that is open after the run, if the server agrees
+	silent   bool        // the connection ended before anything came over it
 }
 
 // Run executes curl in a container's namespace, on the process p, and returns when it has ended. Who names the container in the trace.
 func (c Curl) Run(p *engine.Process, log *trace.Log, who string, ns *linux.Namespace, resolv dns.Config) *Result {
+	t := c.begin(p, log, who, ns)
+	t.run(resolv)
+	t.end()
+	return t.result
+}
+
+func (c Curl) begin(p *engine.Process, log *trace.Log, who string, ns *linux.Namespace) *transfer {
 	e := p.Engine()
+	if c.Path == "" {
+		c.Path = "/"
+	}
 	t := &transfer{p: p, ns: ns, log: log, who: log.Name(who), cmd: c, open: -1}
 	t.result = &Result{Began: e.Now()}
-	t.result.Record = t.say("curl", fmt.Sprintf("http://%s:%d/", c.Host, c.Port))
+	text := fmt.Sprintf("http://%s:%d%s", c.Host, c.Port, c.Path)
+	if c.Head {
+		text = "-I " + text
+	}
+	t.result.Record = t.say("curl", text)
 	if c.MaxTime > 0 {
 		t.deadline = e.Now() + c.MaxTime
 	}
-	t.run(resolv)
-	t.result.Ended = e.Now()
+	return t
+}
+
+// end closes what is open and says how it ended.
+func (t *transfer) end() {
+	r := t.result
+	r.Ended = t.p.Engine().Now()
 	for _, conn := range t.conns {
-		if conn != nil {
+		if conn != nil && conn != t.kept {
 			conn.Close()
 		}
 	}
-	text := fmt.Sprintf("exit %d after %v", t.result.Exit, t.result.Ended-t.result.Began)
-	if t.result.HTTPCode != 0 {
-		text = fmt.Sprintf("HTTP %d, %s", t.result.HTTPCode, text)
+	if n := len(r.Attempts); n > 0 && !r.Remote.IsValid() {
+		r.Local, r.Remote = r.Attempts[n-1].Local, r.Attempts[n-1].Remote
 	}
-	if t.result.Message != "" {
-		text += ": " + t.result.Message
+	text := fmt.Sprintf("exit %d after %v", r.Exit, r.Ended-r.Began)
+	if r.HTTPCode != 0 {
+		text = fmt.Sprintf("HTTP %d, %s", r.HTTPCode, text)
+	}
+	if r.Message != "" {
+		text += ": " + r.Message
 	}
 	t.say("curl ended", text)
-	return t.result
 }
 
 func (t *transfer) say(what, text string) trace.ID {
@@ -272,29 +300,45 @@ func (t *transfer) dial(to netip.AddrPort) {
 	}
 }
 
-// request sends GET / over the open connection and reads the answer.
+// request sends the request over the open connection and reads the answer.
 func (t *transfer) request() {
 	e := t.p.Engine()
 	t.giveUp() // the other addresses
 	conn := t.conns[t.open]
+	t.result.Local, t.result.Remote = conn.Local(), conn.Remote()
 	var got []byte
 	ended := false
 	var broken error
 	conn.OnData = func(b []byte) { got = append(got, b...); t.p.Wake() }
 	conn.OnEOF = func() { ended = true; t.p.Wake() }
 	conn.OnError = func(err error) { broken = err; t.p.Wake() }
-	conn.Write(fmt.Appendf(nil, "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: curl\r\nAccept: */*\r\n\r\n", t.cmd.Host))
+	method := "GET"
+	if t.cmd.Head {
+		method = "HEAD"
+	}
+	conn.Write(fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: curl\r\nAccept: */*\r\n\r\n", method, t.cmd.Path, t.cmd.Host))
 	for {
-		if status, whole := response(got); whole {
-			t.result.HTTPCode = status
+		a := readAnswer(got, t.cmd.Head)
+		if a.headed {
+			t.result.HTTPCode, t.result.Server = a.status, a.server
+		}
+		if a.whole || a.headed && a.missing < 0 && ended {
+			if t.keep && !a.close && !ended && broken == nil {
+				t.kept = conn
+			}
 			return
 		}
 		switch {
 		case broken != nil:
+			t.silent = len(got) == 0
 			t.fail(ExitReceiveError, "Recv failure: %v", broken)
 			return
 		case ended && len(got) == 0:
+			t.silent = true
 			t.fail(ExitGotNothing, "Empty reply from server")
+			return
+		case ended && a.headed:
+			t.fail(ExitPartialFile, "transfer closed with %d bytes remaining to read", a.missing)
 			return
 		case ended:
 			t.fail(ExitReceiveError, "transfer closed with outstanding read data remaining")
@@ -311,18 +355,50 @@ func (t *transfer) request() {
 	}
 }
 
-// response reads an HTTP response with Content-Length.
-func response(b []byte) (status int, whole bool) {
-	head, body, ok := bytes.Cut(b, []byte("\r\n\r\n"))
-	if !ok || len(head) < 12 {
-		return 0, false
+// answer is what has come in of an HTTP answer.
+type answer struct {
+	status  int
+	server  string
+	headed  bool // the head is whole
+	whole   bool
+	close   bool // the server closes the connection after it
+	missing int  // bytes of the body that are still to come, -1 where the end of the connection ends it
+}
+
+// readAnswer reads an HTTP answer, with Content-Length, chunks, or a body that ends with the connection.
+func readAnswer(b []byte, head bool) (a answer) {
+	top, body, ok := bytes.Cut(b, []byte("\r\n\r\n"))
+	if !ok || len(top) < 12 {
+		return a
 	}
-	status, _ = strconv.Atoi(string(head[9:12]))
-	_, rest, ok := bytes.Cut(head, []byte("Content-Length: "))
-	if !ok {
-		return status, true
+	a.headed, a.missing = true, -1
+	a.status, _ = strconv.Atoi(string(top[9:12]))
+	chunked := false
+	for i, line := range bytes.Split(top, []byte("\r\n")) {
+		name, value, found := bytes.Cut(line, []byte(": "))
+		if i == 0 || !found {
+			continue
+		}
+		switch string(bytes.ToLower(name)) {
+		case "content-length":
+			n, _ := strconv.Atoi(string(value))
+			a.missing = max(0, n-len(body))
+		case "transfer-encoding":
+			chunked = true
+		case "server":
+			a.server = string(value)
+		case "connection":
+			a.close = string(value) == "close"
+		}
 	}
-	length, _, _ := bytes.Cut(rest, []byte("\r\n"))
-	n, _ := strconv.Atoi(string(length))
-	return status, len(body) >= n
+	switch {
+	case head, a.status == 204, a.status == 304:
+		a.missing, a.whole = 0, true
+	case chunked:
+		a.missing = 1
+		a.whole = bytes.HasSuffix(body, []byte("0\r\n\r\n"))
+	default:
+		a.whole = a.missing == 0
+	}
+	return a
 }

@@ -14,7 +14,8 @@ type Container struct {
 	Pod       *corev1.Pod
 	Spec      *corev1.Container
 	Namespace *linux.Namespace
-	Task      *Task
+	// Task is the container's first process, which the program brings to life.
+	Task *Task
 }
 
 // Program starts what an image runs.
@@ -29,15 +30,6 @@ func Standard() Images {
 		"nginx":             nginx,
 		"nicolaka/netshoot": netshoot,
 	}
-}
-
-// tagOf is the tag of an image's name, without a digest.
-func tagOf(image string) string {
-	name, _, _ := strings.Cut(image, "@")
-	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
-		return name[colon+1:]
-	}
-	return ""
 }
 
 // Find returns the program of an image.
@@ -60,12 +52,17 @@ func (im Images) Find(image string) (Program, error) {
 	return nil, engine.NotModelled("image %q", image)
 }
 
-// netshoot waits for commands: only sleep is modelled.
+// netshoot waits for commands: only sleep is modelled. It handles no signal, so only SIGKILL ends it before its time.
 func netshoot(c Container) error {
-	if len(c.Spec.Command) == 0 || c.Spec.Command[0] != "sleep" {
+	if len(c.Spec.Command) == 0 || base(c.Spec.Command[0]) != "sleep" || len(c.Spec.Args) > 0 {
 		return engine.NotModelled("command %q", c.Spec.Command)
 	}
-	c.Task.Executables = []string{"sh", "bash", "sleep", "true", "curl"}
-	c.Task.OnSignal = func(Signal) {} // the kernel keeps signals from a first process that does not handle them; pid_namespaces(7)
+	script, err := parse(c.Spec.Command)
+	if err != nil {
+		return err
+	}
+	if d := script[0].wait; d < forever {
+		c.Task.engine.After(d, "workload: sleep", engine.Func(func() { c.Task.Exit(0) }))
+	}
 	return nil
 }

@@ -1,109 +1,235 @@
 package workload
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
+	"time"
 
+	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/linux"
 )
 
-// Signal is a signal by its number.
-type Signal int
+// Signal is a signal by its name, such as SIGTERM.
+type Signal string
 
-// Signals. Source: signal(7).
+// Signals.
 const (
-	SIGQUIT Signal = 3
-	SIGKILL Signal = 9
-	SIGTERM Signal = 15
+	SIGTERM Signal = "SIGTERM"
+	SIGQUIT Signal = "SIGQUIT"
+	SIGKILL Signal = "SIGKILL"
+	SIGINT  Signal = "SIGINT"
 )
 
-func (s Signal) String() string {
-	switch s {
-	case SIGQUIT:
-		return "SIGQUIT"
-	case SIGKILL:
-		return "SIGKILL"
-	case SIGTERM:
-		return "SIGTERM"
-	}
-	return fmt.Sprintf("signal %d", int(s))
-}
+// killed is the exit code of a process that SIGKILL ended: 128 and the signal's number.
+const killed = 137
 
-// Task is a container's first process. The program that starts sets its fields; the container runtime signals it.
+// Task is a container's first process. A program fills in how it takes signals and what can be executed beside it. What it has opened is closed by the
+// kernel when it ends.
 type Task struct {
-	// StopSignal is the image's STOPSIGNAL. Zero means SIGTERM.
+	// StopSignal is the image's STOPSIGNAL; empty means SIGTERM.
 	StopSignal Signal
-	// Executables are the names of what can be run in the container.
-	Executables []string
-	// OnSignal handles all signals but SIGKILL. Nil means that any of them ends the process.
+	// NoShell is whether the image has no shell, nor anything else that could be executed.
+	NoShell bool
+	// OnSignal takes signals. The kernel gives the first process of a PID namespace only those that it handles, so a nil OnSignal ignores all of them
+	// but SIGKILL, which is never passed on. Source: Linux kernel/signal.c, sig_task_ignored (SIGNAL_UNKILLABLE).
 	OnSignal func(Signal)
-	// OnExit is called when the process has ended and its sockets are closed.
-	OnExit func(code int)
+	// Exited is told the exit code, once.
+	Exited func(code int)
 
-	closers []func()
-	exited  bool
+	engine    *engine.Engine
+	listeners []*linux.Listener
+	conns     map[*linux.Conn]uint64
+	opened    uint64
+	beside    []*engine.Process // what runs beside it
+	ended     bool
 }
 
-// Signal sends a signal to the process.
+// NewTask returns a task that has not started.
+func NewTask(e *engine.Engine) *Task { return &Task{engine: e, conns: map[*linux.Conn]uint64{}} }
+
+// Listen opens a port in a namespace for the task. Accept gets each connection; the task holds it until Release.
+func (t *Task) Listen(ns *linux.Namespace, port uint16, accept func(*linux.Conn)) error {
+	l, err := ns.Listen(netip.Addr{}, port, func(c *linux.Conn) {
+		t.opened++
+		t.conns[c] = t.opened
+		accept(c)
+	})
+	if err != nil {
+		return err
+	}
+	t.listeners = append(t.listeners, l)
+	return nil
+}
+
+// StopListening closes the task's listening sockets.
+func (t *Task) StopListening() {
+	for _, l := range t.listeners {
+		l.Close()
+	}
+	t.listeners = nil
+}
+
+// Release lets go of a connection that the program has closed, or that has ended.
+func (t *Task) Release(c *linux.Conn) { delete(t.conns, c) }
+
+// Connections are the task's open connections, in the order in which they were opened.
+func (t *Task) Connections() []*linux.Conn {
+	out := make([]*linux.Conn, 0, len(t.conns))
+	for c := range t.conns {
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b *linux.Conn) int { return int(t.conns[a]) - int(t.conns[b]) })
+	return out
+}
+
+// Ended says whether the task has ended.
+func (t *Task) Ended() bool { return t.ended }
+
+// Exit ends the task: the kernel closes its sockets, as close does.
+func (t *Task) Exit(code int) {
+	if t.ended {
+		return
+	}
+	t.ended = true
+	t.StopListening()
+	for _, c := range t.Connections() {
+		c.Close()
+	}
+	clear(t.conns)
+	for _, p := range t.beside {
+		p.Wake()
+	}
+	if t.Exited != nil {
+		t.Exited(code)
+	}
+}
+
+// Signal sends the task a signal.
 func (t *Task) Signal(s Signal) {
 	switch {
-	case t.exited:
-	case s == SIGKILL || t.OnSignal == nil:
-		t.Exit(128 + int(s))
-	default:
+	case t.ended:
+	case s == SIGKILL:
+		t.Exit(killed)
+	case t.OnSignal != nil:
 		t.OnSignal(s)
 	}
 }
 
-// Exit ends the process with a code: the kernel closes its sockets.
-func (t *Task) Exit(code int) {
-	if t.exited {
-		return
+// ExecError is why a command could not be started in a container.
+type ExecError string
+
+func (e ExecError) Error() string { return string(e) }
+
+// Exec runs a command in the container beside the task, on the process p, and returns its exit code. It ends early when the task does, with the code
+// of a killed process. Commands are sleep, true and false, alone or in a script for sh -c; any other ends the run as not modelled.
+func (t *Task) Exec(p *engine.Process, command []string) (int, error) {
+	if len(command) == 0 {
+		return 0, ExecError("no command")
 	}
-	t.exited = true
-	for _, c := range t.closers {
-		c()
-	}
-	t.closers = nil
-	if t.OnExit != nil {
-		t.OnExit(code)
-	}
-}
-
-// Exited says whether the process has ended.
-func (t *Task) Exited() bool { return t.exited }
-
-// AtExit has close called when the process ends.
-func (t *Task) AtExit(close func()) { t.closers = append(t.closers, close) }
-
-// Server is a listening socket of a process with the connections that came by it, in the order in which they came.
-type Server struct {
-	listener *linux.Listener
-	conns    []*linux.Conn
-}
-
-// Listen opens a listening socket that ends, with its connections, when the process does.
-func (t *Task) Listen(n *linux.Namespace, port uint16, accept func(*Server, *linux.Conn)) (*Server, error) {
-	s := &Server{}
-	l, err := n.Listen(netip.Addr{}, port, func(c *linux.Conn) {
-		s.conns = append(s.conns, c)
-		accept(s, c)
-	})
+	script, err := parse(command)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	s.listener = l
-	t.AtExit(func() {
-		l.Close()
-		for _, c := range s.conns {
-			c.Close()
+	if t.NoShell {
+		return 0, ExecError(`OCI runtime exec failed: exec failed: unable to start container process: exec: "` + command[0] + `": stat ` + command[0] + `: no such file or directory: unknown`)
+	}
+	code := 0
+	for _, c := range script {
+		switch c.name {
+		case "true":
+			code = 0
+		case "false":
+			code = 1
+		case "sleep":
+			t.sleep(p, c.wait)
+			code = 0
 		}
-	})
-	return s, nil
+		if t.ended {
+			return killed, nil
+		}
+	}
+	return code, nil
 }
 
-// Forget is told of a connection that the program has closed.
-func (s *Server) Forget(c *linux.Conn) {
-	s.conns = slices.DeleteFunc(s.conns, func(x *linux.Conn) bool { return x == c })
+// sleep waits, but no longer than the task lives.
+func (t *Task) sleep(p *engine.Process, d time.Duration) {
+	t.beside = append(t.beside, p)
+	defer func() { t.beside = slices.DeleteFunc(t.beside, func(x *engine.Process) bool { return x == p }) }()
+	for until := t.engine.Now() + d; !t.ended && t.engine.Now() < until; {
+		p.Wait(until - t.engine.Now())
+	}
 }
+
+// step is one command of a script.
+type step struct {
+	name string
+	wait time.Duration
+}
+
+// parse reads a command line: a script of steps, one after the other.
+func parse(command []string) ([]step, error) {
+	words := command
+	name := base(command[0])
+	if name == "sh" || name == "bash" || name == "ash" {
+		if len(command) != 3 || command[1] != "-c" {
+			return nil, engine.NotModelled("command %q", command)
+		}
+		var out []step
+		for _, part := range strings.FieldsFunc(command[2], func(r rune) bool { return r == ';' || r == '\n' }) {
+			for _, part := range strings.Split(part, "&&") {
+				if words = strings.Fields(part); len(words) == 0 {
+					continue
+				}
+				s, err := simple(words)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, s)
+			}
+		}
+		return out, nil
+	}
+	s, err := simple(words)
+	return []step{s}, err
+}
+
+func simple(words []string) (step, error) {
+	switch name := base(words[0]); {
+	case name == "sleep" && len(words) == 2:
+		d, err := seconds(words[1])
+		return step{name: name, wait: d}, err
+	case (name == "true" || name == "false") && len(words) == 1:
+		return step{name: name}, nil
+	}
+	return step{}, engine.NotModelled("command %q", words)
+}
+
+// base is the last part of a path.
+func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+// seconds reads sleep's argument: a number with an optional unit.
+func seconds(s string) (time.Duration, error) {
+	if s == "infinity" {
+		return forever, nil
+	}
+	text := s
+	if last := s[len(s)-1]; last >= '0' && last <= '9' || last == '.' {
+		text += "s"
+	}
+	days := strings.HasSuffix(text, "d")
+	if days {
+		text = strings.TrimSuffix(text, "d") + "h"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, engine.NotModelled("sleep %s", s)
+	}
+	if days {
+		d *= 24
+	}
+	return d, nil
+}
+
+// forever is longer than any run.
+const forever = 100 * 365 * 24 * time.Hour

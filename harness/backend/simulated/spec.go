@@ -17,6 +17,7 @@ func specOf(plan *scenario.Plan, seed uint64) (sim.Spec, error) {
 	w := &plan.World
 	s := sim.Spec{Seed: seed, Region: w.Region, LoadBalancerController: w.LoadBalancerController, TimerHZ: w.Kernel.TimerHZ,
 		CoreDNS: sim.CoreDNS{Replicas: w.AddOns.CoreDNS.Replicas, NodeGroup: w.AddOns.CoreDNS.NodeGroup}}
+	balancing(&s, w)
 	if m := w.AddOns.KubeProxy.Mode; m != "iptables" {
 		return s, engine.NotModelled("kube-proxy mode %q", m)
 	}
@@ -88,8 +89,8 @@ func sysctls(set map[string]int) (linux.Sysctls, error) {
 // loadsOf and changesOf are a plan's load and timeline, at times of the world.
 func loadsOf(plan *scenario.Plan) (out []sim.Load) {
 	for _, c := range plan.Load {
-		out = append(out, sim.Load{Name: c.Name, At: plan.Settle + c.At, Every: c.Every, Count: c.Count, Pod: c.Pod, Service: c.Curl.Service, ByClusterIP: c.Curl.Address == "clusterIP",
-			MaxTime: c.Curl.MaxTime, Fallback: c.Curl.Fallback})
+		out = append(out, sim.Load{Name: c.Name, Pace: sim.Pace(c.Pace), At: plan.Settle + c.At, Every: c.Every, Count: c.Count, Pod: c.Pod, Service: c.Curl.Service, Ingress: c.Curl.Ingress,
+			ByClusterIP: c.Curl.Address == "clusterIP", Method: c.Curl.Method, Path: c.Curl.Path, MaxTime: c.Curl.MaxTime, Fallback: c.Curl.Fallback})
 	}
 	return out
 }
@@ -98,10 +99,22 @@ func changesOf(plan *scenario.Plan) (out []sim.Change) {
 	for _, a := range plan.Timeline {
 		c := sim.Change{At: plan.Settle + a.At}
 		if m := a.ModifyTargetGroupAttributes; m != nil {
-			c.Service, c.TargetGroupAttributes = m.Service, m.Attributes
+			c.Service, c.Ingress, c.TargetGroupAttributes = m.Service, m.Ingress, m.Attributes
 		}
 		if m := a.ModifyLoadBalancerAttributes; m != nil {
-			c.Service, c.LoadBalancerAttributes = m.Service, m.Attributes
+			c.Service, c.Ingress, c.LoadBalancerAttributes = m.Service, m.Ingress, m.Attributes
+		}
+		if m := a.SetImage; m != nil {
+			c.Action = sim.SetImage{Deployment: m.Deployment, Container: m.Container, Image: m.Image}
+		}
+		if m := a.RolloutRestart; m != nil {
+			c.Action = sim.RolloutRestart{Deployment: m.Deployment}
+		}
+		if m := a.LabelNamespace; m != nil {
+			c.Action = sim.LabelNamespace{Name: m.Name, Labels: m.Labels}
+		}
+		if m := a.CrashNode; m != nil {
+			c.CrashNodeOf = m.Deployment + "-*"
 		}
 		out = append(out, c)
 	}

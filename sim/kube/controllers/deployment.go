@@ -1,9 +1,6 @@
 package controllers
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/json"
 	"maps"
 	"reflect"
 
@@ -19,100 +16,226 @@ import (
 // hashLabel tells the ReplicaSets of a Deployment apart.
 const hashLabel = appsv1.DefaultDeploymentUniqueLabelKey
 
-// Deployments keeps each Deployment's ReplicaSet.
+// Deployments keeps each Deployment's ReplicaSets.
 type Deployments struct {
-	client *kube.Client
-	queue  *kube.Queue
+	cluster     *kube.Cluster
+	client      *kube.Client
+	events      *kube.Recorder
+	queue       *kube.Queue
+	deployments *kube.Informer[*appsv1.Deployment]
+	sets        *kube.Informer[*appsv1.ReplicaSet]
+	pods        *kube.Informer[*corev1.Pod]
 }
 
-// NewDeployments starts the deployment controller.
-func NewDeployments(c *kube.Cluster, deployments *kube.Informer[*appsv1.Deployment], sets *kube.Informer[*appsv1.ReplicaSet]) *Deployments {
-	d := &Deployments{client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:deployment-controller"})}
+// NewDeployments starts the deployment controller. ReplicaSets and pods must be indexed by their controller, which NewReplicaSets sees to.
+func NewDeployments(c *kube.Cluster, deployments *kube.Informer[*appsv1.Deployment], sets *kube.Informer[*appsv1.ReplicaSet], pods *kube.Informer[*corev1.Pod]) *Deployments {
+	d := &Deployments{cluster: c, client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:deployment-controller"}), events: c.Recorder("deployment-controller", ""),
+		deployments: deployments, sets: sets, pods: pods}
 	d.queue = kube.NewQueue(c.Engine(), "deployment-controller", kube.ControllerBackoff, d.reconcile)
-	deployments.Handle(func(old, now *appsv1.Deployment) {
+	deployments.Handle(func(_, now *appsv1.Deployment) {
 		if now != nil {
 			d.queue.Add(kube.KeyOf(now))
 		}
 	})
 	sets.Handle(func(old, now *appsv1.ReplicaSet) {
-		if now == nil {
+		rs := now
+		if rs == nil {
+			rs = old
+		}
+		if owner := metav1.GetControllerOf(rs); owner != nil && owner.Kind == "Deployment" {
+			d.queue.Add(kube.Key{Namespace: rs.Namespace, Name: owner.Name})
+		}
+	})
+	// A Deployment that is to be recreated waits for the last of its old pods.
+	pods.Handle(func(old, now *corev1.Pod) {
+		if now != nil {
 			return
 		}
-		if owner := metav1.GetControllerOf(now); owner != nil && owner.Kind == "Deployment" {
-			d.queue.Add(kube.Key{Namespace: now.Namespace, Name: owner.Name})
+		owner := metav1.GetControllerOf(old)
+		if owner == nil || owner.Kind != "ReplicaSet" {
+			return
+		}
+		rs, ok := sets.Get(kube.Key{Namespace: old.Namespace, Name: owner.Name})
+		if !ok {
+			return
+		}
+		if owner := metav1.GetControllerOf(rs); owner != nil {
+			k := kube.Key{Namespace: rs.Namespace, Name: owner.Name}
+			if dep, ok := deployments.Get(k); ok && dep.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+				d.queue.Add(k)
+			}
 		}
 	})
 	return d
 }
 
-func (d *Deployments) reconcile(_ *engine.Process, k kube.Key) error {
-	dep, err := kube.Get[*appsv1.Deployment](d.client, k)
-	if apierrors.IsNotFound(err) {
+// rollout is one look at a Deployment: its copy, its ReplicaSet of the current template (nil if there is none), and the others, the oldest first.
+type rollout struct {
+	d      *appsv1.Deployment
+	newest *appsv1.ReplicaSet
+	old    []*appsv1.ReplicaSet
+}
+
+// all is every ReplicaSet.
+func (r *rollout) all() []*appsv1.ReplicaSet {
+	out := append([]*appsv1.ReplicaSet{}, r.old...)
+	if r.newest != nil {
+		out = append(out, r.newest)
+	}
+	return out
+}
+
+// Source: kubernetes/kubernetes pkg/controller/deployment/deployment_controller.go, syncDeployment.
+func (x *Deployments) reconcile(_ *engine.Process, k kube.Key) error {
+	dep, ok := x.deployments.Get(k)
+	if !ok {
 		return nil
 	}
-	hash := templateHash(&dep.Spec.Template)
-	key := kube.Key{Namespace: k.Namespace, Name: k.Name + "-" + hash}
-	rs, err := kube.Get[*appsv1.ReplicaSet](d.client, key)
-	if apierrors.IsNotFound(err) {
-		for _, other := range kube.List[*appsv1.ReplicaSet](d.client) {
-			if metav1.IsControlledBy(other, dep) {
-				return d.notModelled("Deployment %v: a changed pod template", k)
-			}
-		}
-		labels := maps.Clone(dep.Spec.Template.Labels)
-		labels[hashLabel] = hash
-		selector := dep.Spec.Selector.DeepCopy()
-		selector.MatchLabels = maps.Clone(selector.MatchLabels)
-		selector.MatchLabels[hashLabel] = hash
-		template := *dep.Spec.Template.DeepCopy()
-		template.Labels = labels
-		_, err := d.client.Create(&appsv1.ReplicaSet{
-			ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: key.Name, Labels: labels, OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(dep, appsv1.SchemeGroupVersion.WithKind("Deployment"))}},
-			Spec:       appsv1.ReplicaSetSpec{Replicas: dep.Spec.Replicas, Selector: selector, Template: template},
-		})
+	r := &rollout{d: dep.DeepCopy()}
+	if err := x.paused(r.d); err != nil {
 		return err
 	}
-	if *rs.Spec.Replicas != *dep.Spec.Replicas {
-		now := rs.DeepCopy()
-		now.Spec.Replicas = dep.Spec.Replicas
-		if _, err := d.client.Update(now); err != nil {
+	x.find(r)
+	if r.d.DeletionTimestamp != nil {
+		return x.plainStatus(r)
+	}
+	if err := x.revise(r, false); err != nil {
+		return err
+	}
+	if r.d.Spec.Paused || scaled(r) {
+		return x.resize(r)
+	}
+	if r.d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+		return x.recreate(r)
+	}
+	return x.rolling(r)
+}
+
+// find sorts the Deployment's ReplicaSets into the one of its template and the others.
+// Source: kubernetes/kubernetes pkg/controller/deployment/util/deployment_util.go, FindNewReplicaSet and FindOldReplicaSets.
+func (x *Deployments) find(r *rollout) {
+	sets := x.sets.By("owner", string(r.d.UID))
+	byCreation(sets)
+	for _, rs := range sets {
+		if r.newest == nil && sameTemplate(&rs.Spec.Template, &r.d.Spec.Template) {
+			r.newest = rs
+			continue
+		}
+		r.old = append(r.old, rs)
+	}
+}
+
+// sameTemplate compares templates but for the label that tells ReplicaSets apart.
+func sameTemplate(a, b *corev1.PodTemplateSpec) bool {
+	x, y := *a, *b
+	x.Labels, y.Labels = maps.Clone(a.Labels), maps.Clone(b.Labels)
+	delete(x.Labels, hashLabel)
+	delete(y.Labels, hashLabel)
+	return reflect.DeepEqual(&x, &y)
+}
+
+// recreate ends all old pods, and only then starts new ones.
+// Source: kubernetes/kubernetes pkg/controller/deployment/recreate.go, rolloutRecreate.
+func (x *Deployments) recreate(r *rollout) error {
+	down := false
+	for i, rs := range r.old {
+		if *rs.Spec.Replicas == 0 {
+			continue
+		}
+		now, changed, err := x.scale(r.d, rs, 0)
+		if err != nil {
+			return err
+		}
+		r.old[i] = now
+		down = down || changed
+	}
+	if down || x.oldPodsRun(r) {
+		return x.status(r)
+	}
+	if r.newest == nil {
+		if err := x.revise(r, true); err != nil {
 			return err
 		}
 	}
-	return d.status(dep, rs)
+	now, _, err := x.scale(r.d, r.newest, *r.d.Spec.Replicas)
+	if err != nil {
+		return err
+	}
+	r.newest = now
+	if complete(r.d, &r.d.Status) {
+		if err := x.cleanup(r); err != nil {
+			return err
+		}
+	}
+	return x.status(r)
 }
 
-func (d *Deployments) notModelled(format string, args ...any) error {
-	err := engine.NotModelled(format, args...)
-	d.client.Cluster().Engine().Fail(err)
-	return err
+func (x *Deployments) oldPodsRun(r *rollout) bool {
+	for _, rs := range r.old {
+		if rs.Status.Replicas > 0 {
+			return true
+		}
+		for _, p := range x.pods.By("owner", string(rs.UID)) {
+			if p.Status.Phase != corev1.PodFailed && p.Status.Phase != corev1.PodSucceeded {
+				return true
+			}
+		}
+	}
+	return false
 }
 
-func (d *Deployments) status(dep *appsv1.Deployment, rs *appsv1.ReplicaSet) error {
-	now := dep.DeepCopy()
-	s := &now.Status
-	s.ObservedGeneration = dep.Generation
-	s.Replicas, s.UpdatedReplicas = rs.Status.Replicas, rs.Status.Replicas
-	s.ReadyReplicas, s.AvailableReplicas = rs.Status.ReadyReplicas, rs.Status.AvailableReplicas
-	s.UnavailableReplicas = max(0, *dep.Spec.Replicas-s.AvailableReplicas)
-	if reflect.DeepEqual(now.Status, dep.Status) {
+// scale sets a ReplicaSet's size, if it is another.
+// Source: kubernetes/kubernetes pkg/controller/deployment/sync.go, scaleReplicaSetAndRecordEvent.
+func (x *Deployments) scale(d *appsv1.Deployment, rs *appsv1.ReplicaSet, size int32) (*appsv1.ReplicaSet, bool, error) {
+	if *rs.Spec.Replicas == size {
+		return rs, false, nil
+	}
+	return x.rescale(d, rs, size)
+}
+
+// rescale sets a ReplicaSet's size, and the annotations that say what its Deployment wanted then.
+// Source: kubernetes/kubernetes pkg/controller/deployment/sync.go, scaleReplicaSet.
+func (x *Deployments) rescale(d *appsv1.Deployment, rs *appsv1.ReplicaSet, size int32) (*appsv1.ReplicaSet, bool, error) {
+	now := rs.DeepCopy()
+	before := *rs.Spec.Replicas
+	now.Spec.Replicas = &size
+	if !annotateSize(now, d) && before == size {
+		return rs, false, nil
+	}
+	o, err := x.client.Update(now)
+	if err != nil {
+		return rs, false, err
+	}
+	if before == size {
+		return o.(*appsv1.ReplicaSet), false, nil
+	}
+	direction := "down"
+	if before < size {
+		direction = "up"
+	}
+	x.events.Normal(d, "ScalingReplicaSet", "Scaled %s replica set %s from %d to %d", direction, rs.Name, before, size)
+	return o.(*appsv1.ReplicaSet), true, nil
+}
+
+// cleanup deletes ReplicaSets without pods beyond revisionHistoryLimit, the oldest first.
+// Source: kubernetes/kubernetes pkg/controller/deployment/sync.go, cleanupDeployment.
+func (x *Deployments) cleanup(r *rollout) error {
+	if r.d.Spec.RevisionHistoryLimit == nil {
 		return nil
 	}
-	_, err := d.client.UpdateStatus(now)
-	return err
-}
-
-// templateHash is the pod-template-hash: ten characters of the alphabet of generated names.
-// Unlike Kubernetes, which prints a Go struct into FNV-32a, this hashes its JSON; the value is never compared with another cluster's.
-func templateHash(t *corev1.PodTemplateSpec) string {
-	b, _ := json.Marshal(t)
-	sum := sha256.Sum256(b)
-	n := binary.BigEndian.Uint64(sum[:8])
-	const alphabet = "bcdfghjklmnpqrstvwxz2456789"
-	out := make([]byte, 10)
-	for i := range out {
-		out[i] = alphabet[n%uint64(len(alphabet))]
-		n /= uint64(len(alphabet))
+	surplus := len(r.old) - int(*r.d.Spec.RevisionHistoryLimit)
+	if surplus <= 0 {
+		return nil
 	}
-	return string(out)
+	sets := append([]*appsv1.ReplicaSet{}, r.old...)
+	byRevision(sets)
+	for _, rs := range sets[:surplus] {
+		if rs.Status.Replicas != 0 || *rs.Spec.Replicas != 0 || rs.Generation > rs.Status.ObservedGeneration || rs.DeletionTimestamp != nil {
+			continue
+		}
+		if err := kube.Delete[*appsv1.ReplicaSet](x.client, kube.KeyOf(rs)); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/kube"
@@ -16,25 +17,35 @@ import (
 
 // ReplicaSets keeps each ReplicaSet's pods.
 type ReplicaSets struct {
-	client   *kube.Client
-	events   *kube.Recorder
-	queue    *kube.Queue
-	sets     *kube.Informer[*appsv1.ReplicaSet]
-	pods     *kube.Informer[*corev1.Pod]
-	expected expectations
+	client *kube.Client
+	events *kube.Recorder
+	queue  *kube.Queue
+	sets   *kube.Informer[*appsv1.ReplicaSet]
+	pods   *kube.Informer[*corev1.Pod]
+	// expected is, by ReplicaSet, what was done and is not in the cache yet: until it is, nothing is done.
+	expected map[kube.Key]*expectation
 }
 
-// Sizes. Source: kubernetes/kubernetes pkg/controller/controller_utils.go (SlowStartInitialBatchSize: each batch of creations that succeeds
-// doubles the next), pkg/controller/replicaset/replica_set.go (BurstReplicas: as many are created or deleted at once).
+// expectation counts pods that were created, and names those that were deleted.
+// Source: kubernetes/kubernetes pkg/controller/controller_utils.go, UIDTrackingControllerExpectations.
+type expectation struct {
+	creations int
+	deletions map[types.UID]bool
+}
+
+func (x *expectation) met() bool { return x == nil || x.creations <= 0 && len(x.deletions) == 0 }
+
+// How many pods a ReplicaSet creates or deletes at most at once, and the size of the first batch of creations; each batch that succeeds doubles it.
+// Source: kubernetes/kubernetes pkg/controller/replicaset/replica_set.go, BurstReplicas; pkg/controller/controller_utils.go, SlowStartInitialBatchSize.
 const (
-	slowStart     = 1
-	burstReplicas = 500
+	burst     = 500
+	slowStart = 1
 )
 
 // NewReplicaSets starts the replicaset controller.
 func NewReplicaSets(c *kube.Cluster, sets *kube.Informer[*appsv1.ReplicaSet], pods *kube.Informer[*corev1.Pod]) *ReplicaSets {
-	r := &ReplicaSets{client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:replicaset-controller"}), events: c.Recorder("replicaset-controller", ""),
-		sets: sets, pods: pods, expected: newExpectations()}
+	r := &ReplicaSets{client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:replicaset-controller"}), events: c.Recorder("replicaset-controller", ""), sets: sets, pods: pods,
+		expected: map[kube.Key]*expectation{}}
 	r.queue = kube.NewQueue(c.Engine(), "replicaset-controller", kube.ControllerBackoff, r.reconcile)
 	pods.Index("owner", func(p *corev1.Pod) []string {
 		if o := metav1.GetControllerOf(p); o != nil {
@@ -42,59 +53,59 @@ func NewReplicaSets(c *kube.Cluster, sets *kube.Informer[*appsv1.ReplicaSet], po
 		}
 		return []string{"orphan/" + p.Namespace}
 	})
-	sets.Index("owner", ownerOf[*appsv1.ReplicaSet])
+	sets.Index("owner", func(s *appsv1.ReplicaSet) []string {
+		if o := metav1.GetControllerOf(s); o != nil {
+			return []string{string(o.UID)}
+		}
+		return nil
+	})
 	sets.Index("namespace", func(s *appsv1.ReplicaSet) []string { return []string{s.Namespace} })
 	sets.Handle(func(old, now *appsv1.ReplicaSet) {
-		if now != nil {
-			r.queue.Add(kube.KeyOf(now))
-		} else {
-			r.expected.forget(kube.KeyOf(old))
+		if now == nil {
+			delete(r.expected, kube.KeyOf(old))
+			return
 		}
+		r.queue.Add(kube.KeyOf(now))
 	})
 	pods.Handle(r.podChanged)
 	return r
 }
 
-func ownerOf[T kube.Object](o T) []string {
-	if c := metav1.GetControllerOf(o); c != nil {
-		return []string{string(c.UID)}
-	}
-	return nil
-}
-
-// podChanged is the watch of pods. Source: replica_set.go, addPod, updatePod, deletePod.
 func (r *ReplicaSets) podChanged(old, now *corev1.Pod) {
 	p := now
 	if p == nil {
 		p = old
 	}
-	o := metav1.GetControllerOf(p)
-	if o == nil {
-		for _, rs := range r.sets.By("namespace", p.Namespace) { // an orphan: who selects it?
-			if now != nil && selects(rs.Spec.Selector, p) {
-				r.queue.Add(kube.KeyOf(rs))
+	if o := metav1.GetControllerOf(p); o != nil {
+		if o.Kind != "ReplicaSet" {
+			return
+		}
+		k := kube.Key{Namespace: p.Namespace, Name: o.Name}
+		if x := r.expected[k]; x != nil {
+			if old == nil {
+				x.creations--
+			}
+			if now == nil || now.DeletionTimestamp != nil {
+				delete(x.deletions, p.UID)
 			}
 		}
+		if old != nil && now != nil && !replicaChanged(old, now) {
+			return
+		}
+		r.queue.Add(k)
 		return
 	}
-	if o.Kind != "ReplicaSet" {
-		return
-	}
-	k := kube.Key{Namespace: p.Namespace, Name: o.Name}
-	switch {
-	case now == nil || now.DeletionTimestamp != nil:
-		r.expected.deleted(k, kube.KeyOf(p))
-		if old == nil {
-			r.expected.created(k)
-		}
-	case old == nil:
-		r.expected.created(k)
-	case !Ready(old) && Ready(now):
-		if rs, ok := r.sets.Get(k); ok && rs.Spec.MinReadySeconds > 0 {
-			r.queue.AddAfter(k, time.Duration(rs.Spec.MinReadySeconds+1)*time.Second)
+	for _, rs := range r.sets.By("namespace", p.Namespace) { // an orphan: who selects it?
+		if selects(rs.Spec.Selector, p) {
+			r.queue.Add(kube.KeyOf(rs))
 		}
 	}
-	r.queue.Add(k)
+}
+
+// replicaChanged says whether a change of a pod may change what its ReplicaSet does or reports. The real controller looks at every change.
+func replicaChanged(old, now *corev1.Pod) bool {
+	return Ready(old) != Ready(now) || (old.DeletionTimestamp == nil) != (now.DeletionTimestamp == nil) || old.Status.Phase != now.Status.Phase ||
+		metav1.GetControllerOf(old) == nil || !reflect.DeepEqual(old.Labels, now.Labels)
 }
 
 func selects(s *metav1.LabelSelector, p *corev1.Pod) bool {
@@ -102,190 +113,176 @@ func selects(s *metav1.LabelSelector, p *corev1.Pod) bool {
 	return err == nil && sel.Matches(labels.Set(p.Labels))
 }
 
-// reconcile is one sync. Source: replica_set.go, syncReplicaSet.
-func (r *ReplicaSets) reconcile(p *engine.Process, k kube.Key) error {
-	rs, ok := r.sets.Get(k)
-	if !ok {
-		r.expected.forget(k)
-		return nil
-	}
-	satisfied := r.expected.satisfied(k)
-	pods, err := r.claim(rs)
-	if err != nil {
-		return err
-	}
-	if satisfied && rs.DeletionTimestamp == nil {
-		err = r.manage(p, rs, pods)
-	}
-	if e := r.status(k, pods, err); e != nil {
-		return e
-	}
-	return err
+// active says whether a pod counts for its ReplicaSet. Source: kubernetes/kubernetes pkg/controller/controller_utils.go, IsPodActive.
+func active(p *corev1.Pod) bool {
+	return p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
 }
 
-// claim is the active pods of a ReplicaSet, after it has adopted the orphans that it selects.
-func (r *ReplicaSets) claim(rs *appsv1.ReplicaSet) (pods []*corev1.Pod, err error) {
+func (r *ReplicaSets) reconcile(_ *engine.Process, k kube.Key) error {
+	rs, ok := r.sets.Get(k)
+	if !ok {
+		return nil
+	}
+	met := r.expected[k].met()
+	var pods []*corev1.Pod
 	for _, p := range r.pods.By("owner", string(rs.UID)) {
 		if active(p) {
 			pods = append(pods, p)
 		}
 	}
-	for _, p := range r.pods.By("owner", "orphan/"+rs.Namespace) {
-		if !active(p) || !selects(rs.Spec.Selector, p) {
-			continue
-		}
-		now := p.DeepCopy()
-		now.OwnerReferences = append(now.OwnerReferences, *controllerRef(rs))
-		if _, err := r.client.Update(now); err != nil {
-			return nil, err
-		}
-		pods = append(pods, now)
-	}
-	return pods, nil
-}
-
-// manage creates what is missing, or deletes what is too much. Source: replica_set.go, manageReplicas.
-func (r *ReplicaSets) manage(p *engine.Process, rs *appsv1.ReplicaSet, pods []*corev1.Pod) error {
-	missing := int(*rs.Spec.Replicas) - len(pods)
-	if missing < 0 {
-		return r.shrink(rs, pods, min(-missing, burstReplicas))
-	}
-	missing = min(missing, burstReplicas)
-	k := kube.KeyOf(rs)
-	for batch := slowStart; missing > 0; batch *= 2 {
-		n := min(batch, missing)
-		for range n {
-			r.expected.creations[k]++
-		}
-		if err := r.batch(p, rs, n); err != nil {
-			return err
-		}
-		missing -= n
-	}
-	return nil
-}
-
-// batch creates pods side by side. It returns an error of one of them.
-func (r *ReplicaSets) batch(p *engine.Process, rs *appsv1.ReplicaSet, n int) (err error) {
-	one := func(cl *kube.Client) {
-		if e := r.create(cl, rs); e != nil {
-			r.expected.created(kube.KeyOf(rs))
-			err = e
+	for _, p := range r.pods.By("owner", "orphan/"+k.Namespace) {
+		if active(p) && selects(rs.Spec.Selector, p) {
+			now := p.DeepCopy()
+			now.OwnerReferences = append(now.OwnerReferences, *controllerRef(rs))
+			if _, err := r.client.Update(now); err != nil {
+				return err
+			}
+			pods = append(pods, now)
 		}
 	}
-	if !r.client.Cluster().Waits("Pod") {
-		for range n {
-			one(r.client)
-		}
+	var failed error
+	if met && rs.DeletionTimestamp == nil {
+		failed = r.manage(k, rs, pods)
+	}
+	if err := r.status(k, rs, pods, failed); err != nil {
 		return err
 	}
-	left := n
-	for range n {
-		p.Engine().Go("replicaset-controller", func(each *engine.Process) {
-			one(r.client.On(each))
-			left--
-			p.Wake()
-		})
-	}
-	for left > 0 {
-		p.Wait(-1)
-	}
-	return err
+	return failed
 }
 
-func (r *ReplicaSets) shrink(rs *appsv1.ReplicaSet, pods []*corev1.Pod, many int) (err error) {
-	var related []*corev1.Pod
-	if o := metav1.GetControllerOf(rs); o != nil {
-		for _, other := range r.sets.By("owner", string(o.UID)) {
-			related = append(related, r.pods.By("owner", string(other.UID))...)
+// manage creates or deletes pods.
+// Source: kubernetes/kubernetes pkg/controller/replicaset/replica_set.go, manageReplicas.
+func (r *ReplicaSets) manage(k kube.Key, rs *appsv1.ReplicaSet, pods []*corev1.Pod) error {
+	x := &expectation{deletions: map[types.UID]bool{}}
+	diff := int(*rs.Spec.Replicas) - len(pods)
+	if diff > 0 {
+		diff = min(diff, burst)
+		r.expected[k] = x
+		for batch := slowStart; diff > 0; batch *= 2 {
+			for range min(batch, diff) {
+				x.creations++
+				if err := r.create(rs); err != nil {
+					x.creations--
+					r.events.Warning(rs, "FailedCreate", "Error creating: %v", err)
+					return err
+				}
+				diff--
+			}
 		}
-	} else {
-		related = pods
+		return nil
 	}
-	k, now := kube.KeyOf(rs), engine.Epoch.Add(r.client.Cluster().Engine().Now())
-	chosen := victims(pods, related, many, now)
-	for _, p := range chosen {
-		r.expected.expectDeletion(k, kube.KeyOf(p))
+	if diff == 0 {
+		return nil
 	}
-	for _, p := range chosen {
-		if e := kube.Delete[*corev1.Pod](r.client, kube.KeyOf(p)); e != nil {
-			r.expected.deleted(k, kube.KeyOf(p))
-			if !apierrors.IsNotFound(e) {
-				err = e
+	r.expected[k] = x
+	for _, p := range r.victims(rs, pods, min(-diff, burst)) {
+		x.deletions[p.UID] = true
+		if err := kube.Delete[*corev1.Pod](r.client, kube.KeyOf(p)); err != nil {
+			delete(x.deletions, p.UID)
+			if !apierrors.IsNotFound(err) {
+				r.events.Warning(rs, "FailedDelete", "Error deleting: %v", err)
+				return err
 			}
 			continue
 		}
-		r.events.Event(rs, corev1.EventTypeNormal, "SuccessfulDelete", "Deleted pod: "+p.Name)
+		r.events.Normal(rs, "SuccessfulDelete", "Deleted pod: %s", p.Name)
 	}
-	return err
+	return nil
 }
 
 func controllerRef(rs *appsv1.ReplicaSet) *metav1.OwnerReference {
 	return metav1.NewControllerRef(rs, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))
 }
 
-func (r *ReplicaSets) create(cl *kube.Client, rs *appsv1.ReplicaSet) error {
+func (r *ReplicaSets) create(rs *appsv1.ReplicaSet) error {
 	t := rs.Spec.Template.DeepCopy()
-	o, err := cl.Create(&corev1.Pod{
+	pod, err := r.client.Create(&corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: rs.Namespace, GenerateName: rs.Name + "-", Labels: t.Labels, Annotations: t.Annotations, OwnerReferences: []metav1.OwnerReference{*controllerRef(rs)}},
 		Spec:       t.Spec,
 	})
-	if err != nil {
-		r.events.Event(rs, corev1.EventTypeWarning, "FailedCreate", "Error creating: "+err.Error())
-		return err
+	if err == nil {
+		r.events.Normal(rs, "SuccessfulCreate", "Created pod: %s", pod.GetName())
 	}
-	r.events.Event(rs, corev1.EventTypeNormal, "SuccessfulCreate", "Created pod: "+o.GetName())
-	return nil
+	return err
 }
 
-// status writes what the ReplicaSet has. Source: replica_set_utils.go, calculateStatus, updateReplicaSetStatus.
-func (r *ReplicaSets) status(k kube.Key, pods []*corev1.Pod, failed error) error {
-	rs, err := kube.Get[*appsv1.ReplicaSet](r.client, k)
-	if err != nil {
-		return nil
-	}
-	seen, ok := r.sets.Get(k)
-	if !ok {
-		return nil
-	}
-	now, at := rs.DeepCopy(), engine.Epoch.Add(r.client.Cluster().Engine().Now())
+// status reports, and comes back when the next pod has been ready for minReadySeconds.
+func (r *ReplicaSets) status(k kube.Key, rs *appsv1.ReplicaSet, pods []*corev1.Pod, failed error) error {
+	c := r.client.Cluster()
+	now := rs.DeepCopy()
 	s := &now.Status
-	s.ObservedGeneration, s.Replicas = seen.Generation, int32(len(pods))
-	s.FullyLabeledReplicas, s.ReadyReplicas, s.AvailableReplicas = 0, 0, 0
+	s.ObservedGeneration, s.Replicas, s.FullyLabeledReplicas = rs.Generation, int32(len(pods)), 0
+	s.ReadyReplicas, s.AvailableReplicas = 0, 0
 	template := labels.SelectorFromSet(rs.Spec.Template.Labels)
+	next := time.Duration(-1)
 	for _, p := range pods {
 		if template.Matches(labels.Set(p.Labels)) {
 			s.FullyLabeledReplicas++
 		}
-		if Ready(p) {
-			s.ReadyReplicas++
+		if !Ready(p) {
+			continue
 		}
-		if available(p, rs.Spec.MinReadySeconds, at) {
+		s.ReadyReplicas++
+		left := untilAvailable(p, rs.Spec.MinReadySeconds, c)
+		if left <= 0 {
 			s.AvailableReplicas++
+		} else if next < 0 || left < next {
+			next = left
 		}
 	}
-	r.failure(s, len(pods)-int(*rs.Spec.Replicas), failed)
-	if rs.Spec.MinReadySeconds > 0 && s.ReadyReplicas == *rs.Spec.Replicas && s.AvailableReplicas != s.ReadyReplicas {
-		r.queue.AddAfter(k, time.Duration(rs.Spec.MinReadySeconds)*time.Second)
+	if next >= 0 {
+		r.queue.AddAfter(k, next)
 	}
+	setReplicaFailure(s, failed, int(*rs.Spec.Replicas)-len(pods), c.Now())
 	if reflect.DeepEqual(now.Status, rs.Status) {
 		return nil
 	}
-	_, err = r.client.UpdateStatus(now)
+	_, err := r.client.UpdateStatus(now)
 	return err
 }
 
-// failure sets or clears the condition that says why pods could not be created or deleted.
-func (r *ReplicaSets) failure(s *appsv1.ReplicaSetStatus, surplus int, failed error) {
-	had := len(s.Conditions) > 0
-	switch {
-	case failed == nil && had:
-		s.Conditions = nil
-	case failed != nil && !had:
-		reason := "FailedCreate"
-		if surplus > 0 {
-			reason = "FailedDelete"
-		}
-		s.Conditions = []appsv1.ReplicaSetCondition{{Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Reason: reason, Message: failed.Error(), LastTransitionTime: r.client.Cluster().Now()}}
+// untilAvailable is how long a ready pod has yet to be ready until it is available.
+// Source: kubernetes/kubernetes pkg/api/v1/pod/util.go, IsPodAvailable.
+func untilAvailable(p *corev1.Pod, minReadySeconds int32, c *kube.Cluster) time.Duration {
+	if minReadySeconds == 0 {
+		return 0
 	}
+	for i := range p.Status.Conditions {
+		if x := &p.Status.Conditions[i]; x.Type == corev1.PodReady {
+			since := x.LastTransitionTime.Sub(engine.Epoch)
+			return max(0, since+time.Duration(minReadySeconds)*time.Second+1-c.Engine().Now())
+		}
+	}
+	return 0
+}
+
+// setReplicaFailure keeps the condition ReplicaFailure.
+// Source: kubernetes/kubernetes pkg/controller/replicaset/replica_set_utils.go, calculateStatus.
+func setReplicaFailure(s *appsv1.ReplicaSetStatus, failed error, diff int, now metav1.Time) {
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == appsv1.ReplicaSetReplicaFailure {
+			if failed == nil {
+				s.Conditions = append(s.Conditions[:i], s.Conditions[i+1:]...)
+			}
+			return
+		}
+	}
+	if failed == nil {
+		return
+	}
+	reason := "FailedCreate"
+	if diff < 0 {
+		reason = "FailedDelete"
+	}
+	s.Conditions = append(s.Conditions, appsv1.ReplicaSetCondition{Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, LastTransitionTime: now, Reason: reason, Message: failed.Error()})
+}
+
+// Ready says whether a pod's Ready condition is true.
+func Ready(p *corev1.Pod) bool {
+	for i := range p.Status.Conditions {
+		if c := &p.Status.Conditions[i]; c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
 }

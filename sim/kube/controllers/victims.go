@@ -7,118 +7,135 @@ import (
 	"strconv"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ekslab/ekslab/sim/engine"
 )
 
-// victims are the pods that a ReplicaSet deletes first when it has too many: so many of pods. Related are all pods of the ReplicaSets of
-// the same owner.
-// Source: kubernetes/kubernetes pkg/controller/replicaset/replica_set.go (getPodsToDelete), pkg/controller/controller_utils.go
-// (ActivePodsWithRanks), with PodDeletionCost and LogarithmicScaleDown, which are on from 1.22.
-func victims(pods, related []*corev1.Pod, many int, now time.Time) []*corev1.Pod {
-	if many >= len(pods) {
+// candidate is a pod that may be deleted.
+type candidate struct {
+	pod   *corev1.Pod
+	ready bool
+	cost  int64
+	// rank is how many active pods of the same controller are on its node.
+	rank int
+}
+
+// victims chooses the pods that a ReplicaSet deletes.
+// Source: kubernetes/kubernetes pkg/controller/replicaset/replica_set.go, getPodsToDelete and getPodsRankedByRelatedPodsOnSameNode.
+func (r *ReplicaSets) victims(rs *appsv1.ReplicaSet, pods []*corev1.Pod, n int) []*corev1.Pod {
+	if n >= len(pods) {
 		return pods
 	}
 	onNode := map[string]int{}
-	for _, p := range related {
-		if active(p) {
-			onNode[p.Spec.NodeName]++
+	count := func(s *appsv1.ReplicaSet) {
+		for _, p := range r.pods.By("owner", string(s.UID)) {
+			if active(p) {
+				onNode[p.Spec.NodeName]++
+			}
 		}
 	}
-	pods = slices.Clone(pods)
-	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int { return compareVictims(a, b, onNode, now) })
-	return pods[:many]
+	if o := metav1.GetControllerOf(rs); o != nil {
+		for _, s := range r.sets.By("owner", string(o.UID)) {
+			count(s)
+		}
+	} else {
+		count(rs)
+	}
+	all := make([]candidate, len(pods))
+	for i, p := range pods {
+		cost, _ := strconv.ParseInt(p.Annotations[corev1.PodDeletionCost], 10, 32)
+		all[i] = candidate{p, Ready(p), cost, onNode[p.Spec.NodeName]}
+	}
+	now := engine.Epoch.Add(r.client.Cluster().Engine().Now())
+	slices.SortStableFunc(all, func(a, b candidate) int { return compareVictims(&a, &b, now) })
+	out := make([]*corev1.Pod, n)
+	for i := range out {
+		out[i] = all[i].pod
+	}
+	return out
 }
 
-var phaseOrder = map[corev1.PodPhase]int{corev1.PodPending: 0, corev1.PodUnknown: 1, corev1.PodRunning: 2}
-
-// before orders by a condition: who meets it comes first.
-func before(a, b bool) int {
-	switch {
-	case a == b:
+// phaseOrder is the order in which phases go. Source: pkg/controller/controller_utils.go, podPhaseToOrdinal.
+func phaseOrder(p corev1.PodPhase) int {
+	switch p {
+	case corev1.PodPending:
 		return 0
-	case a:
-		return -1
-	}
-	return 1
-}
-
-func compareVictims(a, b *corev1.Pod, onNode map[string]int, now time.Time) int {
-	if c := cmp.Or(
-		before(a.Spec.NodeName == "", b.Spec.NodeName == ""),
-		cmp.Compare(phaseOrder[a.Status.Phase], phaseOrder[b.Status.Phase]),
-		before(!Ready(a), !Ready(b)),
-		cmp.Compare(deletionCost(a), deletionCost(b)),
-		cmp.Compare(onNode[b.Spec.NodeName], onNode[a.Spec.NodeName]),
-	); c != 0 {
-		return c
-	}
-	if ra, rb := readySince(a), readySince(b); Ready(a) && !ra.Equal(rb) {
-		return cmp.Or(cmp.Compare(ageRank(ra, now), ageRank(rb, now)), cmp.Compare(a.UID, b.UID))
-	}
-	if c := cmp.Compare(restarts(b), restarts(a)); c != 0 {
-		return c
-	}
-	if ca, cb := a.CreationTimestamp.Time, b.CreationTimestamp.Time; !ca.Equal(cb) {
-		return cmp.Or(cmp.Compare(ageRank(ca, now), ageRank(cb, now)), cmp.Compare(a.UID, b.UID))
+	case corev1.PodUnknown:
+		return 1
+	case corev1.PodRunning:
+		return 2
 	}
 	return 0
 }
 
-// ageRank is the binary logarithm of an age: ages of one rank count as the same.
-func ageRank(t, now time.Time) int64 {
+// compareVictims is negative if a goes before b.
+// Source: kubernetes/kubernetes pkg/controller/controller_utils.go, ActivePodsWithRanks.Less.
+func compareVictims(a, b *candidate, now time.Time) int {
+	first := func(yes bool) int {
+		if yes {
+			return -1
+		}
+		return 1
+	}
+	if x, y := a.pod.Spec.NodeName == "", b.pod.Spec.NodeName == ""; x != y {
+		return first(x)
+	}
+	if d := phaseOrder(a.pod.Status.Phase) - phaseOrder(b.pod.Status.Phase); d != 0 {
+		return d
+	}
+	if a.ready != b.ready {
+		return first(!a.ready)
+	}
+	if a.cost != b.cost {
+		return cmp.Compare(a.cost, b.cost)
+	}
+	if a.rank != b.rank {
+		return b.rank - a.rank
+	}
+	if a.ready && b.ready {
+		if x, y := readyTime(a.pod), readyTime(b.pod); !x.Equal(y) {
+			return compareAges(x, y, a.pod, b.pod, now)
+		}
+	}
+	if x, y := maxRestarts(a.pod), maxRestarts(b.pod); x != y {
+		return int(y - x)
+	}
+	if x, y := a.pod.CreationTimestamp.Time, b.pod.CreationTimestamp.Time; !x.Equal(y) {
+		return compareAges(x, y, a.pod, b.pod, now)
+	}
+	return 0
+}
+
+// compareAges puts the younger first, where ages count by powers of two (LogarithmicScaleDown); among like ages the UID decides, which is as good as a draw.
+func compareAges(x, y time.Time, a, b *corev1.Pod, now time.Time) int {
+	if d := logAge(x, now) - logAge(y, now); d != 0 {
+		return d
+	}
+	return cmp.Compare(a.UID, b.UID)
+}
+
+func logAge(t, now time.Time) int {
 	if d := now.Sub(t); d > 0 {
-		return int64(math.Log2(float64(d)))
+		return int(math.Log2(float64(d)))
 	}
 	return -1
 }
 
-func deletionCost(p *corev1.Pod) int {
-	n, err := strconv.ParseInt(p.Annotations[corev1.PodDeletionCost], 10, 32)
-	if err != nil {
-		return 0
-	}
-	return int(n)
-}
-
-func restarts(p *corev1.Pod) (most int32) {
-	for _, c := range p.Status.ContainerStatuses {
-		most = max(most, c.RestartCount)
-	}
-	return most
-}
-
-// active says whether a pod counts: it is neither finished nor being deleted.
-func active(p *corev1.Pod) bool {
-	return p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
-}
-
-// Ready says whether a pod's Ready condition is true.
-func Ready(p *corev1.Pod) bool {
-	c := readyCondition(p)
-	return c != nil && c.Status == corev1.ConditionTrue
-}
-
-func readyCondition(p *corev1.Pod) *corev1.PodCondition {
+func readyTime(p *corev1.Pod) time.Time {
 	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == corev1.PodReady {
-			return &p.Status.Conditions[i]
+		if c := &p.Status.Conditions[i]; c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
 		}
-	}
-	return nil
-}
-
-func readySince(p *corev1.Pod) time.Time {
-	if c := readyCondition(p); c != nil && c.Status == corev1.ConditionTrue {
-		return c.LastTransitionTime.Time
 	}
 	return time.Time{}
 }
 
-// available says whether a pod has been ready for long enough.
-// Source: kubernetes/kubernetes pkg/api/v1/pod/util.go, IsPodAvailable.
-func available(p *corev1.Pod, minReadySeconds int32, now time.Time) bool {
-	if !Ready(p) {
-		return false
+func maxRestarts(p *corev1.Pod) (n int32) {
+	for i := range p.Status.ContainerStatuses {
+		n = max(n, p.Status.ContainerStatuses[i].RestartCount)
 	}
-	return minReadySeconds == 0 || readySince(p).Add(time.Duration(minReadySeconds)*time.Second).Before(now)
+	return n
 }

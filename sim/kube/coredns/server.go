@@ -76,9 +76,6 @@ func Start(log *trace.Log, ns *linux.Namespace, upstream netip.Addr, services Se
 	return s, nil
 }
 
-// Close ends the server.
-func (s *Server) Close() { s.socket.Close() }
-
 func (s *Server) query(p *packet.Packet) {
 	q, ok := p.Payload.(*dns.Message)
 	if !ok || q.Response {

@@ -1,12 +1,10 @@
 // Package kubelet models the kubelet of each node: it starts and stops the pods that are bound to its node, and says so in their status.
 //
-// A pod starts with its sandbox, whose network the CNI plugin makes; if that fails, the kubelet says so with an event and comes back to the
-// pod after a back-off. Then its containers start. A pod stops by its containers' preStop hooks, stop signals and, when its grace is over,
-// SIGKILL; then its sandbox goes, and the plugin takes the network away; then the pod is removed from the API.
-//
-// Models: hostNetwork, resolv.conf by DNS policy, readiness gates, hooks that execute a command or sleep, graces that are shortened, forced
-// deletion, Event objects.
-// Does not model: volumes, init containers, image pulls, postStart hooks, hooks by HTTP. Objects with them are refused.
-// Differs: the phase of a pod that was stopped stays Running until it is gone, as before Kubernetes 1.27.
-// Sources: kubernetes/kubernetes pkg/kubelet, v1.27.4; each constant names its own.
+// Models: a worker for each pod that tries again after a back-off; the pod's network by the CNI plugin, ADD and DEL; hostNetwork; containers that start
+// after a while, end, and are restarted with a back-off; stopping: preStop hooks, the image's stop signal, the grace period and its minimum, SIGKILL;
+// postStart hooks; readiness, liveness and startup probes over the pod's network; readiness gates; resolv.conf by DNS policy; Events; statuses.
+// Does not model yet: volumes, init containers, image pulls, evictions, restart policies but Always. Asking for them ends the run with
+// engine.ErrNotModelled.
+// Unlike Kubernetes: a second deletion with a shorter grace period does not hurry a container that is being stopped already.
+// Source: kubernetes/kubernetes pkg/kubelet.
 package kubelet

@@ -1,57 +1,37 @@
 package kubelet
 
 import (
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/ekslab/ekslab/sim/engine"
-	"github.com/ekslab/ekslab/sim/workload"
 )
 
-// checkHook returns an error for a preStop hook that is not modelled.
-func checkHook(c *corev1.Container) error {
-	if c.Lifecycle == nil || c.Lifecycle.PreStop == nil {
-		return nil
-	}
-	switch h := c.Lifecycle.PreStop; {
+// hookTimeout is as long as the kubelet waits for the answer to a hook's request: for ever, but for the kernel and the grace period.
+const hookTimeout = 366 * 24 * time.Hour
+
+// hook runs a lifecycle hook to its end.
+// Source: kubernetes/kubernetes pkg/kubelet/lifecycle/handlers.go: the status of an HTTP answer does not matter.
+func (c *container) hook(p *engine.Process, h *corev1.LifecycleHandler) error {
+	switch {
 	case h.Exec != nil:
-		_, err := workload.ReadCommand(h.Exec.Command)
+		code, err := c.task.Exec(p, h.Exec.Command)
+		if err == nil && code != 0 {
+			err = fmt.Errorf("command '%v' exited with %d", h.Exec.Command, code)
+		}
 		return err
 	case h.Sleep != nil:
+		p.Sleep(time.Duration(h.Sleep.Seconds) * time.Second)
 		return nil
-	}
-	return engine.NotModelled("a preStop hook that neither executes nor sleeps")
-}
-
-// preStop runs a container's hook for at most the grace period, and calls then when it is over.
-// Source: kubernetes/kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go, executePreStopHook.
-func (k *Kubelets) preStop(w *Pod, c *container, grace int64, then func()) {
-	e := k.cluster.Engine()
-	over := false
-	var limit engine.Timer
-	end := func() {
-		if !over {
-			over = true
-			e.Stop(limit)
-			then()
+	case h.HTTPGet != nil:
+		to, err := c.address(h.HTTPGet.Host, h.HTTPGet.Port)
+		if err != nil {
+			return err
 		}
+		_, err = c.pod.Node.get(p, to, h.HTTPGet, "kube-lifecycle/", hookTimeout)
+		return err
 	}
-	limit = e.After(time.Duration(grace)*time.Second, "kubelet: end of grace", engine.Func(end))
-	hook := c.spec.Lifecycle.PreStop
-	if hook.Sleep != nil {
-		k.after(time.Duration(hook.Sleep.Seconds)*time.Second, "kubelet: preStop sleep", end)
-		return
-	}
-	command, err := workload.ReadCommand(hook.Exec.Command)
-	if err != nil {
-		e.Fail(err)
-		return
-	}
-	c.task.Exec(e, command, func(err error) {
-		if err != nil && !w.Node.dead {
-			w.Node.events.About(w.Object, "spec.containers{"+c.spec.Name+"}", corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
-		}
-		end()
-	})
+	return engine.NotModelled("a lifecycle hook of this kind")
 }

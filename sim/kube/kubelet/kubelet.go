@@ -7,50 +7,24 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/ekslab/ekslab/sim/cni"
 	"github.com/ekslab/ekslab/sim/dns"
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/linux"
-	"github.com/ekslab/ekslab/sim/workload"
 )
 
-// Options are what kubelets share; zero fields have defaults.
-type Options struct {
-	Images workload.Images
-	// ClusterDNS and NodeDNS are nameservers: of pods, and of the nodes themselves. Domain is the nodes' search domain.
-	ClusterDNS, NodeDNS netip.Addr
-	Domain              string
-	Timing
-}
-
-// Timing is how long the container runtime takes. It differs between runtimes and nodes; zero fields have defaults, and a negative duration
-// means none.
-type Timing struct {
-	// PodStart is how long a pod takes from being bound to its containers running, without its sandbox's network, drawn uniformly.
-	// Zero means 2.2 to 3.3 s, as measured with an image that is on the node.
-	PodStart [2]time.Duration
-	// ContainerStop is from the kubelet's call to stop a container to the signal. Zero means 50 ms.
-	ContainerStop time.Duration
-	// NetnsTeardown is from the end of a pod's last container to the end of its network namespace. Zero means 1.3 s.
-	NetnsTeardown time.Duration
-}
-
-func (t *Timing) defaults() {
-	if t.PodStart[1] == 0 {
-		t.PodStart = [2]time.Duration{2200 * time.Millisecond, 3300 * time.Millisecond}
-	}
-	if t.ContainerStop == 0 {
-		t.ContainerStop = 50 * time.Millisecond
-	}
-	if t.NetnsTeardown == 0 {
-		t.NetnsTeardown = 1300 * time.Millisecond
-	}
+// Network is the CNI plugin of a node, as the container runtime calls it.
+type Network interface {
+	// Add gives a pod a network namespace with an address.
+	Add(p *engine.Process, namespace, pod string) (*linux.Namespace, netip.Addr, error)
+	// Del takes it away. It is called for a pod without one, too.
+	Del(p *engine.Process, namespace, pod string) error
 }
 
 // Kubelets is the kubelets of all nodes.
 type Kubelets struct {
 	cluster *kube.Cluster
+	engine  *engine.Engine
 	opts    Options
 	nodes   map[string]*Node
 	pods    map[types.UID]*Pod
@@ -59,18 +33,18 @@ type Kubelets struct {
 
 // Node is one node's kubelet.
 type Node struct {
-	Name string
-	Root *linux.Namespace
-	CNI  *cni.Host
-
+	Name   string
+	Root   *linux.Namespace
+	CNI    Network
 	client *kube.Client
 	events *kube.Recorder
-	dead   bool
+	// phase is when within a second the kubelet looks for what is due. Source: pkg/kubelet/kubelet.go, syncLoop (syncTicker), and the PLEG's relist.
+	phase time.Duration
 }
 
-// Pod is a pod that a kubelet sees to.
+// Pod is a pod that a kubelet has.
 type Pod struct {
-	// Object is the pod as the kubelet knows it.
+	// Object is the pod as the kubelet last saw it.
 	Object    *corev1.Pod
 	Node      *Node
 	Namespace *linux.Namespace
@@ -79,62 +53,93 @@ type Pod struct {
 	// Shared is whether it uses its node's network namespace.
 	Shared bool
 
+	kubelets   *Kubelets
+	worker     *engine.Process // nil while there is nothing to do
+	again      bool            // something has changed since the worker last looked
+	sandbox    bool            // it has its network
+	started    bool            // its containers have been started once
+	begun      time.Duration
 	containers []*container
-	startTime  time.Duration
-	sandbox    bool
-	// worker is the process that starts the pod, or stops it; nil while neither goes on.
-	worker *engine.Process
-	// grace is for how long the pod may take to stop, in seconds; zero while it is not asked to.
-	grace   int64
-	attempt int
-	removed bool // from the API, by force
+	ending     bool // it is to be stopped
+	stopped    bool // all is stopped and gone
+	status     statusWriter
 }
 
 // New starts kubelets that work on what the cache of pods says.
 func New(c *kube.Cluster, pods *kube.Informer[*corev1.Pod], opts Options) *Kubelets {
-	opts.Timing.defaults()
-	k := &Kubelets{cluster: c, opts: opts, nodes: map[string]*Node{}, pods: map[types.UID]*Pod{}, running: map[kube.Key]*Pod{}}
-	pods.Handle(k.changed)
+	opts.Times = opts.Times.withDefaults()
+	k := &Kubelets{cluster: c, engine: c.Engine(), opts: opts, nodes: map[string]*Node{}, pods: map[types.UID]*Pod{}, running: map[kube.Key]*Pod{}}
+	pods.Handle(func(old, now *corev1.Pod) {
+		switch {
+		case now != nil:
+			k.seen(now)
+		case old.Spec.NodeName != "":
+			k.removed(old)
+		}
+	})
 	return k
 }
 
-// Add puts a node under a kubelet.
-func (k *Kubelets) Add(name string, root *linux.Namespace, host *cni.Host) *Node {
-	n := &Node{Name: name, Root: root, CNI: host, client: k.cluster.As(kube.Caller{User: "system:node:" + name}), events: k.cluster.Recorder("kubelet", name)}
+// Add puts a node under a kubelet. Its CNI is to be set before pods are started.
+func (k *Kubelets) Add(name string, root *linux.Namespace) *Node {
+	n := &Node{Name: name, Root: root, client: k.cluster.As(kube.Caller{User: "system:node:" + name, UserAgent: "kubelet"}), events: k.cluster.Recorder("kubelet", name)}
+	n.phase = time.Duration(k.engine.Rand("kubelet: phase").Int64N(int64(time.Second)))
 	k.nodes[name] = n
 	return n
 }
 
-// Running is the pod of a key, nil if its containers do not run (yet).
+// Running is the pod of a key whose containers have been started, nil if there is none (yet).
 func (k *Kubelets) Running(key kube.Key) *Pod { return k.running[key] }
 
-// changed is the watch of a node's pods. Source: kubernetes/kubernetes pkg/kubelet/kubelet.go, syncLoopIteration.
-func (k *Kubelets) changed(old, now *corev1.Pod) {
-	if now == nil {
-		if w := k.pods[old.UID]; w != nil {
-			w.removed = true
-			k.terminate(w, 0)
+// seen takes what the API server says of a pod.
+func (k *Kubelets) seen(o *corev1.Pod) {
+	n := k.nodes[o.Spec.NodeName]
+	if n == nil {
+		return
+	}
+	pod := k.pods[o.UID]
+	if pod == nil {
+		if o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed {
+			return
 		}
+		pod = &Pod{Object: o, Node: n, kubelets: k, begun: k.engine.Now(), Shared: o.Spec.HostNetwork}
+		pod.Resolv = k.resolv(o)
+		for i := range o.Spec.Containers {
+			pod.containers = append(pod.containers, &container{pod: pod, spec: &o.Spec.Containers[i]})
+		}
+		k.pods[o.UID] = pod
+	}
+	before := pod.Object
+	pod.Object = o
+	if o.DeletionTimestamp != nil {
+		pod.end()
 		return
 	}
-	n := k.nodes[now.Spec.NodeName]
-	if n == nil || n.dead {
+	if pod.worker == nil && before != o && gates(before) == gates(o) {
+		return // the kubelet's own words, or what concerns others
+	}
+	pod.wake()
+}
+
+// removed takes the word that a pod is no longer in the API: what still runs of it is stopped.
+func (k *Kubelets) removed(o *corev1.Pod) {
+	pod := k.pods[o.UID]
+	if pod == nil {
 		return
 	}
-	w := k.pods[now.UID]
-	if w == nil {
-		w = &Pod{Object: now, Node: n, startTime: k.cluster.Engine().Now()}
-		k.pods[now.UID] = w
-		w.worker = k.cluster.Engine().Go("kubelet "+n.Name, func(p *engine.Process) { k.start(p, w) })
-	}
-	w.Object = now
-	if now.DeletionTimestamp != nil {
-		k.terminate(w, *now.DeletionGracePeriodSeconds)
+	if pod.stopped {
+		k.forget(pod)
 		return
 	}
-	if old != nil && k.running[kube.KeyOf(now)] == w && old.ResourceVersion != now.ResourceVersion {
-		k.report(w) // a readiness gate may have changed
+	pod.end()
+}
+
+func (k *Kubelets) forget(pod *Pod) {
+	delete(k.pods, pod.Object.UID)
+	if k.running[kube.KeyOf(pod.Object)] == pod {
+		delete(k.running, kube.KeyOf(pod.Object))
 	}
+	pod.Node.events.Forget(pod.Object.UID)
 }
 
 // resolv is what the container finds in /etc/resolv.conf.

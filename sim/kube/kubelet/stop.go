@@ -1,162 +1,147 @@
 package kubelet
 
 import (
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/kube"
-	"github.com/ekslab/ekslab/sim/trace"
 	"github.com/ekslab/ekslab/sim/workload"
 )
 
-// minimumGrace is what a container has at least between its stop signal and SIGKILL.
+// minimumGraceSeconds is what a container gets to end after its signal, however little of the grace period is left.
 // Source: kubernetes/kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go, minimumGracePeriodInSeconds.
-const minimumGrace = 2
+const minimumGraceSeconds = 2
 
-// removalTick is how often a kubelet looks for what the runtime has done: a pod that was stopped is removed from the API at the next look.
-// Source: kubernetes/kubernetes pkg/kubelet/kubelet.go, genericPlegRelistPeriod.
-const removalTick = time.Second
+// cleanup is from the end of a pod's sandbox to the last word about the pod: volumes are unmounted, which is looked at so often.
+// Source: kubernetes/kubernetes pkg/kubelet/volumemanager/volume_manager.go, reconcilerLoopSleepPeriod.
+const cleanup = 100 * time.Millisecond
 
-// terminate asks for a pod to be stopped within some seconds. Asked again, it can only become sooner.
-// Source: kubernetes/kubernetes pkg/kubelet/pod_workers.go, calculateEffectiveGracePeriod.
-func (k *Kubelets) terminate(w *Pod, grace int64) {
-	grace = max(grace, 1)
-	if w.grace != 0 && grace >= w.grace {
-		return
-	}
-	w.grace = grace
-	w.attempt++
-	if w.worker != nil {
-		w.worker.Wake()
-		return
-	}
-	w.worker = k.cluster.Engine().Go("kubelet "+w.Node.Name, func(p *engine.Process) { k.stop(p, w) })
-}
-
-// stop ends a pod: its containers, its sandbox, its place in the API.
-// Source: kubernetes/kubernetes pkg/kubelet/kubelet.go (SyncTerminatingPod, SyncTerminatedPod), status/status_manager.go (syncPod).
-func (k *Kubelets) stop(p *engine.Process, w *Pod) {
-	n, e := w.Node, k.cluster.Engine()
-	for !n.dead {
-		attempt := w.attempt
-		for _, c := range w.containers {
-			if c.running() {
-				k.kill(w, c, "Stopping container "+c.spec.Name, w.grace, func() bool { return w.attempt == attempt }, p.Wake)
-			}
+// stop ends a pod: its containers at the same time, then its network; then it may leave the API.
+// Source: kubernetes/kubernetes pkg/kubelet/kubelet.go, SyncTerminatingPod and SyncTerminatedPod; kuberuntime_manager.go, killPodWithSyncResult.
+func (pod *Pod) stop(p *engine.Process) {
+	k := pod.kubelets
+	pod.report()
+	left := 0
+	for _, c := range pod.containers {
+		if !c.running() {
+			continue
 		}
-		for !n.dead && w.attempt == attempt && w.alive() {
-			p.Wait(-1)
-		}
-		if w.attempt == attempt {
-			break
-		}
-	}
-	if n.dead {
-		return
-	}
-	if w.sandbox {
-		p.Sleep(k.opts.NetnsTeardown)
-		if n.dead {
-			return
-		}
-		if err := n.CNI.Del(p, w.Object.Namespace, w.Object.Name); err != nil {
-			e.Fail(err)
-			return
-		}
-		w.sandbox = false
-	}
-	if k.running[kube.KeyOf(w.Object)] == w {
-		delete(k.running, kube.KeyOf(w.Object))
-	}
-	k.report(w)
-	p.Sleep((e.Now() + removalTick).Truncate(removalTick) - e.Now())
-	if n.dead {
-		return
-	}
-	delete(k.pods, w.Object.UID)
-	if w.removed {
-		return
-	}
-	zero, uid := int64(0), w.Object.UID
-	// The answer is of no matter: the pod may have been removed by force, and another may have its name.
-	_ = kube.DeleteWith[*corev1.Pod](n.client, kube.KeyOf(w.Object), metav1.DeleteOptions{GracePeriodSeconds: &zero, Preconditions: &metav1.Preconditions{UID: &uid}})
-}
-
-func (w *Pod) alive() bool {
-	for _, c := range w.containers {
-		if c.running() {
-			return true
-		}
-	}
-	return false
-}
-
-// kill stops a container within some seconds, which begin now: by its preStop hook, its stop signal and, at the end, SIGKILL.
-// It goes on only while current says so; exited is called when the container has ended.
-// Source: kubernetes/kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go, killContainer.
-func (k *Kubelets) kill(w *Pod, c *container, why string, grace int64, current func() bool, exited func()) {
-	e, t := k.cluster.Engine(), c.task
-	w.Node.events.About(w.Object, "spec.containers{"+c.spec.Name+"}", corev1.EventTypeNormal, "Killing", why)
-	t.AtExit(exited)
-	began := e.Now()
-	signal := func() {
-		if !current() || t.Exited() {
-			return
-		}
-		// The seconds that the hook took are counted whole.
-		left := max(grace-int64((e.Now()-began)/time.Second), minimumGrace)
-		k.after(k.opts.ContainerStop, "kubelet: stop signal", func() {
-			if !current() || t.Exited() {
-				return
-			}
-			s := t.StopSignal
-			if s == 0 {
-				s = workload.SIGTERM
-			}
-			k.signal(w, c, t, s)
-			k.after(time.Duration(left)*time.Second, "kubelet: SIGKILL", func() {
-				if current() && !t.Exited() && !w.Node.dead {
-					k.signal(w, c, t, workload.SIGKILL)
-				}
-			})
+		left++
+		k.engine.Go("kubelet "+pod.Node.Name+": stop", func(q *engine.Process) {
+			c.kill(q, max(1, c.grace()), "")
+			left--
+			p.Wake()
 		})
 	}
-	if c.spec.Lifecycle == nil || c.spec.Lifecycle.PreStop == nil {
-		signal()
-		return
+	for left > 0 {
+		p.Wait(-1)
 	}
-	k.preStop(w, c, grace, signal)
+	for _, c := range pod.containers {
+		c.stopProbes()
+	}
+	if pod.sandbox && !pod.Shared {
+		p.Sleep(k.draw("network namespace teardown", *k.opts.NetnsTeardown))
+		if err := pod.Node.CNI.Del(p, pod.Object.Namespace, pod.Object.Name); err != nil {
+			k.engine.Fail(err)
+			return
+		}
+	}
+	pod.sandbox = false
+	pod.stopped = true
+	if k.running[kube.KeyOf(pod.Object)] == pod {
+		delete(k.running, kube.KeyOf(pod.Object))
+	}
+	pod.report()
+	p.Sleep(cleanup)
+	pod.flush()
+	none := int64(0)
+	err := kube.DeleteWith[*corev1.Pod](pod.Node.client, kube.KeyOf(pod.Object), metav1.DeleteOptions{GracePeriodSeconds: &none, Preconditions: metav1.NewUIDPreconditions(string(pod.Object.UID))})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		k.engine.Fail(err)
+	}
+	k.forget(pod)
 }
 
-func (k *Kubelets) after(d time.Duration, label string, f func()) {
-	k.cluster.Engine().After(d, label, engine.Func(f))
-}
-
-// signal sends a signal, and puts it on record.
-func (k *Kubelets) signal(w *Pod, c *container, t *workload.Task, s workload.Signal) {
-	if w.Node.dead {
+// kill stops a container: its preStop hook, its stop signal, and SIGKILL when what is left of its grace period is over.
+// Source: kubernetes/kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go, killContainer.
+func (c *container) kill(p *engine.Process, graceSeconds int64, message string) {
+	k := c.pod.kubelets
+	if message == "" {
+		message = "Stopping container " + c.spec.Name
+	}
+	c.event(corev1.EventTypeNormal, "Killing", "%s", message)
+	c.stopProbes(liveness, startup)
+	if l := c.spec.Lifecycle; l != nil && l.PreStop != nil && graceSeconds > 0 {
+		graceSeconds -= c.preStop(p, l.PreStop, graceSeconds)
+	}
+	grace := time.Duration(max(graceSeconds, minimumGraceSeconds)) * time.Second
+	if !c.running() {
 		return
 	}
-	log := k.cluster.Log()
-	log.Emit(trace.Record{Kind: trace.Config, Actor: log.Name("kubelet " + w.Node.Name), What: log.Name("kill " + s.String()), Text: kube.KeyOf(w.Object).String() + "/" + c.spec.Name})
-	t.Signal(s)
-}
-
-// exited is the end of a container's first process.
-func (k *Kubelets) exited(w *Pod, c *container, t *workload.Task, code int) {
-	if c.task != t || w.Node.dead {
+	p.Sleep(k.draw("container stop", *k.opts.ContainerStop))
+	task := c.task
+	signal := c.stopSignal()
+	k.say(c, "signal", string(signal))
+	c.waiter = p
+	defer func() { c.waiter = nil }()
+	task.Signal(signal)
+	if c.awaitEnd(p, task, grace) {
 		return
 	}
-	reason := "Completed"
-	if code != 0 {
-		reason = "Error"
+	k.say(c, "signal", string(workload.SIGKILL))
+	task.Signal(workload.SIGKILL)
+}
+
+// awaitEnd waits for a task's end, and says whether it came in time.
+func (c *container) awaitEnd(p *engine.Process, task *workload.Task, limit time.Duration) bool {
+	e := c.pod.kubelets.engine
+	until := e.Now() + limit
+	for !task.Ended() {
+		left := until - e.Now()
+		if left <= 0 {
+			return false
+		}
+		p.Wait(left)
 	}
-	x := &corev1.ContainerStateTerminated{ExitCode: int32(code), Reason: reason, FinishedAt: k.cluster.Now()}
-	if c.state.Running != nil {
-		x.StartedAt = c.state.Running.StartedAt
+	return true
+}
+
+// stopSignal is the signal that asks the container to end.
+func (c *container) stopSignal() workload.Signal {
+	if l := c.spec.Lifecycle; l != nil && l.StopSignal != nil {
+		return workload.Signal(*l.StopSignal)
 	}
-	c.state = corev1.ContainerState{Terminated: x}
+	if c.task.StopSignal != "" {
+		return c.task.StopSignal
+	}
+	return workload.SIGTERM
+}
+
+// preStop runs the hook, for as long as the grace period lasts, and returns the whole seconds that it took.
+// Source: kubernetes/kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go, executePreStopHook.
+func (c *container) preStop(p *engine.Process, h *corev1.LifecycleHandler, graceSeconds int64) int64 {
+	e := c.pod.kubelets.engine
+	began := e.Now()
+	var err error
+	done := false
+	e.Go("kubelet: preStop", func(q *engine.Process) {
+		err = c.hook(q, h)
+		done = true
+		if errors.Is(err, engine.ErrNotModelled) {
+			e.Fail(err)
+		}
+		p.Wake()
+	})
+	for until := began + time.Duration(graceSeconds)*time.Second; !done && e.Now() < until; {
+		p.Wait(until - e.Now())
+	}
+	if done && err != nil {
+		c.event(corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
+	}
+	return int64((e.Now() - began) / time.Second)
 }
