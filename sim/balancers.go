@@ -25,6 +25,9 @@ func (w *World) loadBalancerController(caches lbc.Caches) error {
 		return err
 	}
 	w.lbc = x
+	if err := w.Kube.AddWebhook(x.Webhook()); err != nil {
+		return err
+	}
 	w.must(w.Kube.As(kube.Caller{User: "helm"}).Create(&networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "alb"}, Spec: networkingv1.IngressClassSpec{Controller: "ingress.k8s.aws/alb"}}))
 	return nil
 }

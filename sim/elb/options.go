@@ -32,7 +32,8 @@ type Options struct {
 	// ALBNodes is how many nodes an Application Load Balancer has, spread over its subnets in turn. Zero means one in each subnet.
 	ALBNodes int
 	// ALBServesInitial lets a node that knows no healthy and no unhealthy target use initial ones, where it else answers 503;
-	// NLBSparesInitial keeps a Network Load Balancer's node from it. AWS documents neither.
+	// NLBSparesInitial keeps a Network Load Balancer's node from it. AWS documents neither; of Network Load Balancers people report it
+	// (aws/containers-roadmap issue 469). With it a node uses targets as soon as they are registered, before it checks them.
 	ALBServesInitial, NLBSparesInitial bool
 	// Checkers is how many health checkers probe a target from each node, each once an interval. Zero means 3: targets see three probes
 	// an interval; the user guide says only that checks are distributed and that targets receive more than the configured number.

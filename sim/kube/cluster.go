@@ -76,6 +76,8 @@ type Cluster struct {
 	ports   map[int32]bool
 	audit   []AuditEvent
 	events  []*event
+	// webhooks in the order in which they are called.
+	webhooks []Webhook
 }
 
 // collection is all objects of a kind.
@@ -194,12 +196,13 @@ type Caller struct{ User, UserAgent string }
 
 // Client makes calls for a caller.
 type Client struct {
-	c      *Cluster
-	caller Caller
+	c       *Cluster
+	caller  Caller
+	process *engine.Process
 }
 
 // As returns a client for a caller.
-func (c *Cluster) As(caller Caller) *Client { return &Client{c, caller} }
+func (c *Cluster) As(caller Caller) *Client { return &Client{c: c, caller: caller} }
 
 // Cluster is where the client's calls go.
 func (cl *Client) Cluster() *Cluster { return cl.c }
@@ -233,7 +236,10 @@ func (cl *Client) Create(o Object) (Object, error) {
 		o.SetNamespace("default")
 	}
 	key := KeyOf(o)
-	err := c.create(kind, key, o)
+	err := cl.admit(kind, o)
+	if err == nil {
+		err = c.create(kind, key, o)
+	}
 	cl.done("create", kind, key, err)
 	if err != nil {
 		return nil, err
@@ -311,7 +317,11 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 		return old, nil // a write that changes nothing makes no new version
 	}
 	if !status {
-		if err := Refuse(now); err != nil {
+		err := Refuse(now)
+		if _, ok := now.(*appsv1.Deployment); ok && err == nil {
+			err = c.defaults(now)
+		}
+		if err != nil {
 			cl.done(verb, kind, key, err)
 			return nil, err
 		}
@@ -322,7 +332,7 @@ func (cl *Client) update(verb string, o Object, status bool) (Object, error) {
 			return nil, err
 		}
 	}
-	if !status && !reflect.DeepEqual(field(old, "Spec"), field(now, "Spec")) {
+	if !status && !reflect.DeepEqual(fieldOf(old, "Spec"), fieldOf(now, "Spec")) {
 		now.SetGeneration(old.GetGeneration() + 1)
 	}
 	c.bump(now)
@@ -354,7 +364,7 @@ func keepOther(old, now Object, status bool) {
 	}
 }
 
-func field(o Object, name string) any {
+func fieldOf(o Object, name string) any {
 	if f := reflect.ValueOf(o).Elem().FieldByName(name); f.IsValid() {
 		return f.Interface()
 	}

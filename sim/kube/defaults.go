@@ -24,41 +24,14 @@ func (c *Cluster) defaults(o Object) error {
 	one := int32(1)
 	switch o := o.(type) {
 	case *appsv1.Deployment:
-		if o.Spec.Replicas == nil {
-			o.Spec.Replicas = &one
-		}
-		if o.Spec.Strategy.Type == "" {
-			o.Spec.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType
-		}
-		if o.Spec.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType {
-			if o.Spec.Strategy.RollingUpdate == nil {
-				o.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{}
-			}
-			r, quarter := o.Spec.Strategy.RollingUpdate, intstr.FromString("25%")
-			if r.MaxSurge == nil {
-				r.MaxSurge = &quarter
-			}
-			if r.MaxUnavailable == nil {
-				r.MaxUnavailable = &quarter
-			}
-		}
-		// Source: kubernetes/kubernetes pkg/apis/apps/v1/defaults.go, SetDefaults_Deployment.
-		if o.Spec.RevisionHistoryLimit == nil {
-			ten := int32(10)
-			o.Spec.RevisionHistoryLimit = &ten
-		}
-		if o.Spec.ProgressDeadlineSeconds == nil {
-			tenMinutes := int32(600)
-			o.Spec.ProgressDeadlineSeconds = &tenMinutes
-		}
-		c.podDefaults(&o.Spec.Template.Spec)
+		deploymentDefaults(&o.Spec)
 	case *appsv1.ReplicaSet:
 		if o.Spec.Replicas == nil {
 			o.Spec.Replicas = &one
 		}
-		c.podDefaults(&o.Spec.Template.Spec)
+		podDefaults(&o.Spec.Template.Spec)
 	case *corev1.Pod:
-		c.podDefaults(&o.Spec)
+		podDefaults(&o.Spec)
 		o.Status.Phase = corev1.PodPending
 	case *corev1.Service:
 		return c.serviceDefaults(o)
@@ -66,7 +39,37 @@ func (c *Cluster) defaults(o Object) error {
 	return nil
 }
 
-func (c *Cluster) podDefaults(s *corev1.PodSpec) {
+// deploymentDefaults fills in a Deployment. Source: kubernetes/kubernetes pkg/apis/apps/v1/defaults.go, SetDefaults_Deployment.
+func deploymentDefaults(s *appsv1.DeploymentSpec) {
+	one, ten, tenMinutes, quarter := int32(1), int32(10), int32(600), intstr.FromString("25%")
+	if s.Replicas == nil {
+		s.Replicas = &one
+	}
+	if s.Strategy.Type == "" {
+		s.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType
+	}
+	if s.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType {
+		if s.Strategy.RollingUpdate == nil {
+			s.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{}
+		}
+		r := s.Strategy.RollingUpdate
+		if r.MaxSurge == nil {
+			r.MaxSurge = &quarter
+		}
+		if r.MaxUnavailable == nil {
+			r.MaxUnavailable = &quarter
+		}
+	}
+	if s.RevisionHistoryLimit == nil {
+		s.RevisionHistoryLimit = &ten
+	}
+	if s.ProgressDeadlineSeconds == nil {
+		s.ProgressDeadlineSeconds = &tenMinutes
+	}
+	podDefaults(&s.Template.Spec)
+}
+
+func podDefaults(s *corev1.PodSpec) {
 	if s.RestartPolicy == "" {
 		s.RestartPolicy = corev1.RestartPolicyAlways
 	}

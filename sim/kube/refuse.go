@@ -20,11 +20,11 @@ func Refuse(o any) error {
 	case *corev1.Pod:
 		err = refusePod(&o.Spec)
 	case *appsv1.Deployment:
-		if err = engine.Only(o.Spec, "Replicas", "Selector", "Template", "Strategy", "RevisionHistoryLimit", "ProgressDeadlineSeconds"); err == nil {
+		if err = engine.Only(o.Spec, "Replicas", "Selector", "Template", "Strategy", "RevisionHistoryLimit", "ProgressDeadlineSeconds", "MinReadySeconds", "Paused"); err == nil {
 			err = refusePod(&o.Spec.Template.Spec)
 		}
 	case *appsv1.ReplicaSet:
-		if err = engine.Only(o.Spec, "Replicas", "Selector", "Template"); err == nil {
+		if err = engine.Only(o.Spec, "Replicas", "Selector", "Template", "MinReadySeconds"); err == nil {
 			err = refusePod(&o.Spec.Template.Spec)
 		}
 	case *corev1.Service:
@@ -41,12 +41,12 @@ func Refuse(o any) error {
 	if err != nil {
 		return fmt.Errorf("%s %v: %w", kindOf(o), KeyOf(o.(Object)), err)
 	}
-	return nil
+	return validate(o)
 }
 
 func refusePod(s *corev1.PodSpec) error {
 	if err := engine.Only(s, "Containers", "NodeSelector", "NodeName", "Affinity", "TopologySpreadConstraints", "HostNetwork", "DNSPolicy", "RestartPolicy", "TerminationGracePeriodSeconds",
-		"ServiceAccountName", "DeprecatedServiceAccount", "AutomountServiceAccountToken", "ImagePullSecrets", "EnableServiceLinks", "SchedulerName", "SecurityContext"); err != nil {
+		"ServiceAccountName", "DeprecatedServiceAccount", "AutomountServiceAccountToken", "ImagePullSecrets", "EnableServiceLinks", "SchedulerName", "SecurityContext", "ReadinessGates", "OS"); err != nil {
 		return err
 	}
 	if s.RestartPolicy != "" && s.RestartPolicy != corev1.RestartPolicyAlways {
@@ -64,12 +64,56 @@ func refusePod(s *corev1.PodSpec) error {
 	for i := range s.Containers {
 		c := &s.Containers[i]
 		if err := engine.Only(c, "Name", "Image", "Command", "Args", "WorkingDir", "Ports", "Env", "Resources", "ImagePullPolicy", "SecurityContext", "Stdin", "StdinOnce", "TTY",
-			"TerminationMessagePath", "TerminationMessagePolicy"); err != nil {
+			"TerminationMessagePath", "TerminationMessagePolicy", "Lifecycle", "ReadinessProbe", "LivenessProbe", "StartupProbe"); err != nil {
+			return fmt.Errorf("container %s: %w", c.Name, err)
+		}
+		if err := refuseActions(c); err != nil {
 			return fmt.Errorf("container %s: %w", c.Name, err)
 		}
 		for _, p := range c.Ports {
 			if p.HostPort != 0 {
 				return engine.NotModelled("container %s: hostPort", c.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// refuseActions looks at what a container's probes and hooks do.
+func refuseActions(c *corev1.Container) error {
+	http := func(name string, a *corev1.HTTPGetAction) error {
+		if a != nil && a.Scheme == corev1.URISchemeHTTPS {
+			return engine.NotModelled("%s: httpGet: scheme HTTPS", name)
+		}
+		return nil
+	}
+	for _, x := range []struct {
+		name string
+		p    *corev1.Probe
+	}{{"livenessProbe", c.LivenessProbe}, {"readinessProbe", c.ReadinessProbe}, {"startupProbe", c.StartupProbe}} {
+		if x.p == nil {
+			continue
+		}
+		if x.p.GRPC != nil {
+			return engine.NotModelled("%s: grpc", x.name)
+		}
+		if err := http(x.name, x.p.HTTPGet); err != nil {
+			return err
+		}
+	}
+	if l := c.Lifecycle; l != nil {
+		for _, x := range []struct {
+			name string
+			h    *corev1.LifecycleHandler
+		}{{"lifecycle.postStart", l.PostStart}, {"lifecycle.preStop", l.PreStop}} {
+			if x.h == nil {
+				continue
+			}
+			if x.h.TCPSocket != nil {
+				return engine.NotModelled("%s: tcpSocket", x.name)
+			}
+			if err := http(x.name, x.h.HTTPGet); err != nil {
+				return err
 			}
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"k8s.io/apimachinery/pkg/util/intstr"
+
 	"github.com/ekslab/ekslab/sim/engine"
 )
 
@@ -32,13 +34,24 @@ func TestRefuse(t *testing.T) {
 		want string // empty: let through
 	}{
 		{pod(func(*corev1.PodSpec, *corev1.Container) {}), ""},
-		{pod(func(_ *corev1.PodSpec, c *corev1.Container) { c.ReadinessProbe = &corev1.Probe{} }), "readinessProbe"},
-		{pod(func(_ *corev1.PodSpec, c *corev1.Container) { c.Lifecycle = &corev1.Lifecycle{} }), "lifecycle"},
+		{pod(func(_ *corev1.PodSpec, c *corev1.Container) {
+			c.ReadinessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: 1}}}
+		}), "readinessProbe: grpc"},
+		{pod(func(_ *corev1.PodSpec, c *corev1.Container) {
+			c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromInt32(1), Scheme: corev1.URISchemeHTTPS}}}
+		}), "livenessProbe: httpGet: scheme HTTPS"},
+		{pod(func(_ *corev1.PodSpec, c *corev1.Container) {
+			c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(1)}}}
+		}), "lifecycle.preStop: tcpSocket"},
+		{pod(func(_ *corev1.PodSpec, c *corev1.Container) {
+			c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "5"}}}}
+			c.ReadinessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString("http")}}}
+		}), ""},
 		{pod(func(_ *corev1.PodSpec, c *corev1.Container) { c.Ports = []corev1.ContainerPort{{HostPort: 80}} }), "hostPort"},
 		{pod(func(s *corev1.PodSpec, _ *corev1.Container) { s.InitContainers = s.Containers }), "initContainers"},
 		{pod(func(s *corev1.PodSpec, _ *corev1.Container) { s.Volumes = []corev1.Volume{{}} }), "volumes"},
 		{pod(func(s *corev1.PodSpec, _ *corev1.Container) { s.RestartPolicy = corev1.RestartPolicyNever }), "restartPolicy Never"},
-		{&appsv1.Deployment{Spec: appsv1.DeploymentSpec{MinReadySeconds: 5}}, "minReadySeconds"},
+		{&appsv1.StatefulSet{}, "kind"},
 		{svc(func(*corev1.ServiceSpec) {}), ""},
 		{svc(func(s *corev1.ServiceSpec) { s.LoadBalancerSourceRanges = []string{"10.0.0.0/8"} }), "loadBalancerSourceRanges"},
 		{svc(func(s *corev1.ServiceSpec) { s.ExternalIPs = []string{"1.2.3.4"} }), "externalIPs"},

@@ -238,4 +238,3 @@ func RolloutStatus(d *appsv1.Deployment) (message string, done bool, err error) 
 	}
 	return fmt.Sprintf("deployment %q successfully rolled out", d.Name), true, nil
 }
-

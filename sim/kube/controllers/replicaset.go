@@ -118,21 +118,21 @@ func active(p *corev1.Pod) bool {
 	return p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
 }
 
-func (r *ReplicaSets) reconcile(_ *engine.Process, k kube.Key) error {
+func (r *ReplicaSets) reconcile(p *engine.Process, k kube.Key) error {
 	rs, ok := r.sets.Get(k)
 	if !ok {
 		return nil
 	}
 	met := r.expected[k].met()
 	var pods []*corev1.Pod
-	for _, p := range r.pods.By("owner", string(rs.UID)) {
-		if active(p) {
-			pods = append(pods, p)
+	for _, pod := range r.pods.By("owner", string(rs.UID)) {
+		if active(pod) {
+			pods = append(pods, pod)
 		}
 	}
-	for _, p := range r.pods.By("owner", "orphan/"+k.Namespace) {
-		if active(p) && selects(rs.Spec.Selector, p) {
-			now := p.DeepCopy()
+	for _, pod := range r.pods.By("owner", "orphan/"+k.Namespace) {
+		if active(pod) && selects(rs.Spec.Selector, pod) {
+			now := pod.DeepCopy()
 			now.OwnerReferences = append(now.OwnerReferences, *controllerRef(rs))
 			if _, err := r.client.Update(now); err != nil {
 				return err
@@ -142,7 +142,7 @@ func (r *ReplicaSets) reconcile(_ *engine.Process, k kube.Key) error {
 	}
 	var failed error
 	if met && rs.DeletionTimestamp == nil {
-		failed = r.manage(k, rs, pods)
+		failed = r.manage(p, k, rs, pods)
 	}
 	if err := r.status(k, rs, pods, failed); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (r *ReplicaSets) reconcile(_ *engine.Process, k kube.Key) error {
 
 // manage creates or deletes pods.
 // Source: kubernetes/kubernetes pkg/controller/replicaset/replica_set.go, manageReplicas.
-func (r *ReplicaSets) manage(k kube.Key, rs *appsv1.ReplicaSet, pods []*corev1.Pod) error {
+func (r *ReplicaSets) manage(p *engine.Process, k kube.Key, rs *appsv1.ReplicaSet, pods []*corev1.Pod) error {
 	x := &expectation{deletions: map[types.UID]bool{}}
 	diff := int(*rs.Spec.Replicas) - len(pods)
 	if diff > 0 {
@@ -161,7 +161,7 @@ func (r *ReplicaSets) manage(k kube.Key, rs *appsv1.ReplicaSet, pods []*corev1.P
 		for batch := slowStart; diff > 0; batch *= 2 {
 			for range min(batch, diff) {
 				x.creations++
-				if err := r.create(rs); err != nil {
+				if err := r.create(p, rs); err != nil {
 					x.creations--
 					r.events.Warning(rs, "FailedCreate", "Error creating: %v", err)
 					return err
@@ -175,17 +175,17 @@ func (r *ReplicaSets) manage(k kube.Key, rs *appsv1.ReplicaSet, pods []*corev1.P
 		return nil
 	}
 	r.expected[k] = x
-	for _, p := range r.victims(rs, pods, min(-diff, burst)) {
-		x.deletions[p.UID] = true
-		if err := kube.Delete[*corev1.Pod](r.client, kube.KeyOf(p)); err != nil {
-			delete(x.deletions, p.UID)
+	for _, pod := range r.victims(rs, pods, min(-diff, burst)) {
+		x.deletions[pod.UID] = true
+		if err := kube.Delete[*corev1.Pod](r.client, kube.KeyOf(pod)); err != nil {
+			delete(x.deletions, pod.UID)
 			if !apierrors.IsNotFound(err) {
 				r.events.Warning(rs, "FailedDelete", "Error deleting: %v", err)
 				return err
 			}
 			continue
 		}
-		r.events.Normal(rs, "SuccessfulDelete", "Deleted pod: %s", p.Name)
+		r.events.Normal(rs, "SuccessfulDelete", "Deleted pod: %s", pod.Name)
 	}
 	return nil
 }
@@ -194,9 +194,9 @@ func controllerRef(rs *appsv1.ReplicaSet) *metav1.OwnerReference {
 	return metav1.NewControllerRef(rs, appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))
 }
 
-func (r *ReplicaSets) create(rs *appsv1.ReplicaSet) error {
+func (r *ReplicaSets) create(p *engine.Process, rs *appsv1.ReplicaSet) error {
 	t := rs.Spec.Template.DeepCopy()
-	pod, err := r.client.Create(&corev1.Pod{
+	pod, err := r.client.On(p).Create(&corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: rs.Namespace, GenerateName: rs.Name + "-", Labels: t.Labels, Annotations: t.Annotations, OwnerReferences: []metav1.OwnerReference{*controllerRef(rs)}},
 		Spec:       t.Spec,
 	})

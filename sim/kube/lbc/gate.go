@@ -1,9 +1,13 @@
 package lbc
 
 import (
+	"encoding/json"
+
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
@@ -80,35 +84,28 @@ func (x *Controller) patchCondition(pod *corev1.Pod, t corev1.PodConditionType, 
 	if had == nil || had.Status != now.Status {
 		now.LastTransitionTime = x.client.Cluster().Now()
 	}
-	latest, err := kube.Get[*corev1.Pod](x.client, kube.KeyOf(pod))
-	if err != nil || latest.UID != pod.UID { // the patch names the UID
+	patch, err := conditionPatch(pod, now)
+	if err != nil {
+		return again, err
+	}
+	_, err = kube.PatchStatus[*corev1.Pod](x.client, kube.KeyOf(pod), patch)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // it is gone, or another has its name
 		return false, nil
 	}
-	patched := latest.DeepCopy()
-	patched.ResourceVersion = ""
-	merge(&patched.Status, now)
-	_, err = x.client.UpdateStatus(patched)
 	return again, err
 }
 
-// merge applies a condition as the controller's strategic merge patch does: conditions are told apart by their type; the patch is made from an
-// object in which empty strings are left out, so that an old reason and an old message stay, while a time that is not set is written as null and is
-// erased.
-// Source: pkg/targetgroupbinding/resource_manager.go, buildPodConditionPatch; k8s.io/api core/v1 PodCondition (patchMergeKey, omitempty).
-func merge(s *corev1.PodStatus, now corev1.PodCondition) {
-	for i := range s.Conditions {
-		c := &s.Conditions[i]
-		if c.Type != now.Type {
-			continue
-		}
-		c.Status, c.LastTransitionTime, c.LastProbeTime = now.Status, now.LastTransitionTime, metav1.Time{}
-		if now.Reason != "" {
-			c.Reason = now.Reason
-		}
-		if now.Message != "" {
-			c.Message = now.Message
-		}
-		return
+// conditionPatch is the strategic merge patch that writes a condition. It is made from an object in which empty strings are left out, so that an old
+// reason and an old message stay, while a time that is not set is null, and erased.
+// Source: pkg/targetgroupbinding/resource_manager.go, buildPodConditionPatch; k8s.io/api core/v1 PodCondition (omitempty).
+func conditionPatch(pod *corev1.Pod, now corev1.PodCondition) ([]byte, error) {
+	before, err := json.Marshal(corev1.Pod{Status: corev1.PodStatus{}})
+	if err != nil {
+		return nil, err
 	}
-	s.Conditions = append(s.Conditions, now)
+	after, err := json.Marshal(corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: pod.UID}, Status: corev1.PodStatus{Conditions: []corev1.PodCondition{now}}})
+	if err != nil {
+		return nil, err
+	}
+	return strategicpatch.CreateTwoWayMergePatch(before, after, corev1.Pod{})
 }
