@@ -7,9 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/kube"
@@ -18,18 +16,20 @@ import (
 // maxEndpoints is how many endpoints a slice holds. Source: kubernetes/kubernetes cmd/kube-controller-manager, --max-endpoints-per-slice.
 const maxEndpoints = 100
 
-// EndpointSlices keeps each Service's slice.
+// EndpointSlices keeps each Service's slices.
 type EndpointSlices struct {
 	client   *kube.Client
 	queue    *kube.Queue
 	services *kube.Informer[*corev1.Service]
 	pods     *kube.Informer[*corev1.Pod]
 	nodes    *kube.Informer[*corev1.Node]
+	// made are the slices of each Service.
+	made map[kube.Key][]kube.Key
 }
 
 // NewEndpointSlices starts the endpointslice controller.
 func NewEndpointSlices(c *kube.Cluster, services *kube.Informer[*corev1.Service], pods *kube.Informer[*corev1.Pod], nodes *kube.Informer[*corev1.Node]) *EndpointSlices {
-	s := &EndpointSlices{client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:endpointslice-controller"}), services: services, pods: pods, nodes: nodes}
+	s := &EndpointSlices{client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:endpointslice-controller"}), services: services, pods: pods, nodes: nodes, made: map[kube.Key][]kube.Key{}}
 	s.queue = kube.NewQueue(c.Engine(), "endpointslice-controller", kube.ControllerBackoff, s.reconcile)
 	services.Index("namespace", func(s *corev1.Service) []string { return []string{s.Namespace} })
 	pods.Index("label", func(p *corev1.Pod) []string {
@@ -39,10 +39,11 @@ func NewEndpointSlices(c *kube.Cluster, services *kube.Informer[*corev1.Service]
 		}
 		return keys
 	})
-	services.Handle(func(_, now *corev1.Service) {
-		if now != nil {
-			s.queue.Add(kube.KeyOf(now))
+	services.Handle(func(old, now *corev1.Service) {
+		if now == nil {
+			now = old
 		}
+		s.queue.Add(kube.KeyOf(now))
 	})
 	pods.Handle(func(old, now *corev1.Pod) {
 		if old != nil && now != nil && !endpointChanged(old, now) {
@@ -70,48 +71,95 @@ func endpointChanged(old, now *corev1.Pod) bool {
 		old.Status.Phase != now.Status.Phase || !reflect.DeepEqual(old.Labels, now.Labels)
 }
 
+// reconcile is one sync of a Service: for each set of ports, since a named target port may be another number in other pods.
+// Source: kubernetes/kubernetes pkg/controller/endpointslice/reconciler.go, reconcile.
 func (s *EndpointSlices) reconcile(_ *engine.Process, k kube.Key) error {
 	svc, ok := s.services.Get(k)
-	if !ok || len(svc.Spec.Selector) == 0 {
+	if !ok {
+		return s.collect(k)
+	}
+	if len(svc.Spec.Selector) == 0 {
 		return nil
 	}
-	slice := &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: k.Name + "-slice", Labels: map[string]string{discoveryv1.LabelServiceName: k.Name, discoveryv1.LabelManagedBy: "endpointslice-controller.k8s.io"},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(svc, corev1.SchemeGroupVersion.WithKind("Service"))}},
-		AddressType: discoveryv1.AddressTypeIPv4,
-	}
-	pods := s.selected(svc)
-	for i := range svc.Spec.Ports {
-		p := &svc.Spec.Ports[i]
-		number, ok := targetPort(p, pods)
-		if !ok {
-			continue
-		}
-		slice.Ports = append(slice.Ports, discoveryv1.EndpointPort{Name: &p.Name, Protocol: &p.Protocol, Port: &number})
-	}
-	for _, p := range pods {
+	var order []string
+	groups := map[string]*portGroup{}
+	for _, p := range s.selected(svc) {
 		if p.Status.PodIP == "" || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue
 		}
-		slice.Endpoints = append(slice.Endpoints, s.endpoint(p))
+		ports, id := endpointPorts(svc, p)
+		if groups[id] == nil {
+			groups[id] = &portGroup{ports: ports, want: map[endpointKey]discoveryv1.Endpoint{}}
+			order = append(order, id)
+		}
+		groups[id].add(s.endpoint(p))
 	}
-	if len(slice.Endpoints) > maxEndpoints {
-		err := engine.NotModelled("Service %v: more than %d endpoints", k, maxEndpoints)
-		s.client.Cluster().Engine().Fail(err)
+	var plan slicePlan
+	have := map[string][]*discoveryv1.EndpointSlice{}
+	stored := s.stored(k)
+	for _, e := range stored {
+		id := portsID(e.Ports)
+		if groups[id] == nil {
+			plan.drop = append(plan.drop, e)
+		}
+		have[id] = append(have[id], e)
+	}
+	for _, id := range order {
+		fill(&plan, svc, groups[id], have[id])
+	}
+	plan.finish(svc, len(stored))
+	return s.write(k, plan)
+}
+
+// write makes the slices as planned: creations first, deletions last, so that no endpoint is missing in between.
+func (s *EndpointSlices) write(k kube.Key, p slicePlan) error {
+	for _, e := range p.create {
+		o, err := s.client.Create(e)
+		if err != nil {
+			return err
+		}
+		s.made[k] = append(s.made[k], kube.KeyOf(o))
+	}
+	for _, e := range p.update {
+		if _, err := s.client.Update(e); err != nil {
+			return err
+		}
+	}
+	for _, e := range p.drop {
+		if err := s.drop(k, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *EndpointSlices) drop(k kube.Key, e *discoveryv1.EndpointSlice) error {
+	s.made[k] = slices.DeleteFunc(s.made[k], func(x kube.Key) bool { return x == kube.KeyOf(e) })
+	if err := kube.Delete[*discoveryv1.EndpointSlice](s.client, kube.KeyOf(e)); err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	old, err := kube.Get[*discoveryv1.EndpointSlice](s.client, kube.KeyOf(slice))
-	if apierrors.IsNotFound(err) {
-		_, err := s.client.Create(slice)
-		return err
+	return nil
+}
+
+// collect removes the slices of a Service that is no more, which the garbage collector does.
+func (s *EndpointSlices) collect(k kube.Key) error {
+	for _, e := range s.stored(k) {
+		if err := s.drop(k, e); err != nil {
+			return err
+		}
 	}
-	if reflect.DeepEqual(old.Endpoints, slice.Endpoints) && reflect.DeepEqual(old.Ports, slice.Ports) {
-		return nil
+	delete(s.made, k)
+	return nil
+}
+
+// stored are the slices that the controller has made for a Service.
+func (s *EndpointSlices) stored(k kube.Key) (out []*discoveryv1.EndpointSlice) {
+	for _, key := range s.made[k] {
+		if e, err := kube.Get[*discoveryv1.EndpointSlice](s.client, key); err == nil {
+			out = append(out, e)
+		}
 	}
-	now := old.DeepCopy()
-	now.Endpoints, now.Ports = slice.Endpoints, slice.Ports
-	_, err = s.client.Update(now)
-	return err
+	return out
 }
 
 // selected is the pods that a Service selects, found by one of its labels.
@@ -146,21 +194,4 @@ func (s *EndpointSlices) endpoint(p *corev1.Pod) discoveryv1.Endpoint {
 		ep.Zone = &zone
 	}
 	return ep
-}
-
-// targetPort is the number of a Service's target port, which may be the name of a container's port.
-func targetPort(p *corev1.ServicePort, pods []*corev1.Pod) (int32, bool) {
-	if p.TargetPort.Type == intstr.Int {
-		return p.TargetPort.IntVal, true
-	}
-	for _, pod := range pods {
-		for _, c := range pod.Spec.Containers {
-			for _, cp := range c.Ports {
-				if cp.Name == p.TargetPort.StrVal {
-					return cp.ContainerPort, true
-				}
-			}
-		}
-	}
-	return 0, false
 }
