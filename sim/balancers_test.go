@@ -105,3 +105,38 @@ func TestIngressServes(t *testing.T) {
 		}
 	}
 }
+
+// balanced makes the Service ask for a Network Load Balancer, in place of the Ingress.
+func (s *shop) balanced(targetType string) Objects {
+	o := s.objects()
+	svc := o[1].(*corev1.Service)
+	class := "service.k8s.aws/nlb"
+	svc.Spec.Type, svc.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, &class
+	svc.Annotations = map[string]string{"service.beta.kubernetes.io/aws-load-balancer-nlb-target-type": targetType, "service.beta.kubernetes.io/aws-load-balancer-scheme": "internet-facing"}
+	return o[:2]
+}
+
+// The same behind a Network Load Balancer: pods and nodes as targets, called from the internet. It says nothing of its own.
+func TestNLBServesTheInternet(t *testing.T) {
+	for _, targetType := range []string{"ip", "instance"} {
+		s := newShop()
+		w, err := New(s.spec, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.Close)
+		w.Apply(30*time.Second, s.balanced(targetType))
+		l := w.Start(Load{Name: "curl", Pace: Serial, At: 6 * time.Minute, Every: 500 * time.Millisecond, Count: 60, Service: "default/web", Method: "HEAD"})
+		run(t, w, 7*time.Minute)
+		nodes := map[string]int{}
+		for i, r := range l.Results {
+			if r == nil || r.HTTPCode != 200 || !strings.HasPrefix(r.Server, "nginx") {
+				t.Fatalf("%s: request %d: %+v", targetType, i, r)
+			}
+			nodes[r.Node]++
+		}
+		if len(nodes) != 3 {
+			t.Errorf("%s: answers by %v", targetType, nodes)
+		}
+	}
+}

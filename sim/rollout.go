@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/kube"
@@ -92,5 +93,27 @@ func (l LabelNamespace) act(_ context.Context, w *World) error {
 		n.Labels[k] = l.Labels[k]
 	}
 	_, err = w.operator.Update(n)
+	return err
+}
+
+// Patch is `kubectl patch`, a strategic merge patch.
+type Patch struct {
+	// Kind is Deployment, Service or Ingress; Name is namespace/name.
+	Kind, Name string
+	// JSON is the patch.
+	JSON []byte
+}
+
+func (p Patch) act(_ context.Context, w *World) (err error) {
+	switch p.Kind {
+	case "Deployment":
+		_, err = kube.Patch[*appsv1.Deployment](w.operator, key(p.Name), p.JSON)
+	case "Service":
+		_, err = kube.Patch[*corev1.Service](w.operator, key(p.Name), p.JSON)
+	case "Ingress":
+		_, err = kube.Patch[*networkingv1.Ingress](w.operator, key(p.Name), p.JSON)
+	default:
+		err = engine.NotModelled("kubectl patch %s", p.Kind)
+	}
 	return err
 }

@@ -18,6 +18,8 @@ type Action struct {
 
 	// kubectl set image: a new image for a container of a Deployment.
 	SetImage *SetImage `yaml:"setImage,omitempty"`
+	// kubectl patch, a strategic merge patch.
+	Patch *PatchObject `yaml:"patch,omitempty"`
 	// kubectl rollout restart: new pods for a Deployment.
 	RolloutRestart *RolloutRestart `yaml:"rolloutRestart,omitempty"`
 	// kubectl label namespace.

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -70,6 +71,9 @@ func checkRollout(plan *Plan, found *findings) {
 		if l := a.LabelNamespace; l != nil && !slices.Contains(append(namespaces, "default", "kube-system"), l.Name) {
 			found.add(at, "the manifests have no Namespace %q%s", shorten(l.Name), targetHint(l.Name, namespaces))
 		}
+		if a.Patch != nil {
+			a.Patch.check(at, plan, found)
+		}
 		name := a.deployment()
 		if name == "" {
 			continue
@@ -91,6 +95,57 @@ func checkRollout(plan *Plan, found *findings) {
 			case !slices.Contains(containers, s.Container):
 				found.add(at, "Deployment %s has no container %q%s; it has %s", name, shorten(s.Container), withoutMark(didYouMean(s.Container, containers)), strings.Join(containers, ", "))
 			}
+		}
+	}
+}
+
+// PatchObject is kubectl patch.
+type PatchObject struct {
+	// The Deployment, Service or Ingress, as Kind/namespace/name.
+	Target string `yaml:"target"`
+	// Strategic merge patch, as kubectl patch takes it: containers are told apart by their names.
+	Patch Fragment `yaml:"patch"`
+}
+
+// Fragment is a part of a Kubernetes object.
+type Fragment struct {
+	// JSON is the fragment.
+	JSON []byte
+
+	tree *node
+}
+
+func (f *Fragment) decodeTree(d *decoder, n *node, path string) {
+	if n.kind != objectNode {
+		d.want(n, path, "a mapping")
+		return
+	}
+	f.tree = n
+	if !d.form {
+		f.JSON = n.json()
+	}
+}
+
+// patchable are the kinds that kubectl patch is modelled for.
+var patchable = []string{"Deployment", "Service", "Ingress"}
+
+// check holds a patch against the object that it is for.
+func (p *PatchObject) check(at place, plan *Plan, found *findings) {
+	kind, _, _ := strings.Cut(p.Target, "/")
+	var keys []string
+	for _, o := range plan.Objects {
+		if slices.Contains(patchable, o.Kind) {
+			keys = append(keys, o.Key())
+		}
+	}
+	if !slices.Contains(keys, p.Target) {
+		found.add(at, "the manifests have no %q to patch%s", shorten(p.Target), targetHint(p.Target, keys))
+		return
+	}
+	for _, k := range objectKinds {
+		if k.kind == kind && p.Patch.tree != nil {
+			form := decoder{found: found, tag: "json", form: true}
+			form.decode(p.Patch.tree, reflect.ValueOf(k.make()).Elem(), "")
 		}
 	}
 }

@@ -117,7 +117,7 @@ func TestBadScenarios(t *testing.T) {
 			`scenario.yaml:1: apiVersion: want "ekslab/v1alpha1", have "ekslab/v1"; did you mean "ekslab/v1alpha1"?`,
 			`scenario.yaml:2: kind: want "Scenario", have "Scene"`}},
 		{"no such verb", "modifyTargetGroupAttributes:", "modifyTargetGroupAttribute:", []string{
-			`scenario.yaml:54: timeline[0] has no verb; one of modifyTargetGroupAttributes, modifyLoadBalancerAttributes, setImage, rolloutRestart, labelNamespace, crashNode is needed`,
+			`scenario.yaml:54: timeline[0] has no verb; one of modifyTargetGroupAttributes, modifyLoadBalancerAttributes, setImage, patch, rolloutRestart, labelNamespace, crashNode is needed`,
 			`scenario.yaml:56: unknown field "modifyTargetGroupAttribute" in timeline[0]; did you mean "modifyTargetGroupAttributes"?`}},
 		{"two verbs", "    when: params.preserve != null\n", "    modifyLoadBalancerAttributes: {service: web/web, attributes: {}}\n", []string{
 			`scenario.yaml:54: timeline[0] has modifyTargetGroupAttributes and modifyLoadBalancerAttributes; one verb is needed, so write one item for each`}},

@@ -70,6 +70,8 @@ func (s schemas) of(t reflect.Type, template bool, tag reflect.StructTag) object
 		return object{"type": []any{"string", "boolean", "number"}}
 	case name == "manifestFile":
 		return object{"anyOf": []any{object{"type": "string"}, s.of(reflect.TypeFor[conditionalFile](), false, "")}}
+	case t == reflect.TypeFor[Fragment]():
+		return object{"type": "object"}
 	case t == reflect.TypeFor[Range]():
 		one := object{"type": []any{"string", "number"}, "description": "A duration, or a number of seconds."}
 		return scalar(object{"anyOf": []any{one, object{"type": "array", "items": one, "minItems": 2, "maxItems": 2}}})

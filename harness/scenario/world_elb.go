@@ -100,4 +100,3 @@ func seconds(n *node) (v time.Duration, err error) {
 }
 
 var _ treeDecoder = (*Range)(nil)
-

@@ -63,7 +63,9 @@ func TestValidate(t *testing.T) {
 			d.Template.Spec.TerminationGracePeriodSeconds = grace(31)
 			c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 31}}}
 		}, ""},
-		{func(_ *appsv1.DeploymentSpec, c *corev1.Container) { c.Lifecycle = &corev1.Lifecycle{PreStop: sleep("40")} }, ""}, // longer than the grace period: nobody objects
+		{func(_ *appsv1.DeploymentSpec, c *corev1.Container) {
+			c.Lifecycle = &corev1.Lifecycle{PreStop: sleep("40")}
+		}, ""}, // longer than the grace period: nobody objects
 		{func(_ *appsv1.DeploymentSpec, c *corev1.Container) {
 			s := corev1.SIGQUIT
 			c.Lifecycle = &corev1.Lifecycle{StopSignal: &s}

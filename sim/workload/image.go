@@ -27,19 +27,39 @@ type Images map[string]Program
 // Standard returns the images that any world has.
 func Standard() Images {
 	return Images{
-		"nginx":             nginx,
-		"nicolaka/netshoot": netshoot,
+		"nginx":                Nginx{}.start,
+		"library/nginx":        Nginx{}.start,
+		"nginx/nginx":          Nginx{}.start,
+		"l6m2t8p7/docker-2048": game2048.start,
+		"ekslab/web":           ownWeb,
+		"nicolaka/netshoot":    netshoot,
 	}
+}
+
+// InvalidNameError is the error of an image whose name is no name.
+type InvalidNameError struct{ Image string }
+
+func (e InvalidNameError) Error() string {
+	return "couldn't parse image name \"" + e.Image + "\": invalid reference format"
+}
+
+// split is an image's name, without tag and digest, and its tag.
+func split(image string) (name, tag string) {
+	name, _, _ = strings.Cut(image, "@")
+	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
+		return name[:colon], name[colon+1:]
+	}
+	return name, ""
 }
 
 // Find returns the program of an image.
 func (im Images) Find(image string) (Program, error) {
-	name := image
-	if at := strings.IndexByte(name, '@'); at >= 0 {
-		name = name[:at]
+	if p, ok := im[image]; ok {
+		return p, nil
 	}
-	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
-		name = name[:colon]
+	name, _ := split(image)
+	if name == "" || strings.HasSuffix(image, ":") || strings.HasSuffix(image, "@") || strings.ContainsAny(image, " \t") || strings.ToLower(name) != name {
+		return nil, InvalidNameError{image}
 	}
 	if p, ok := im[name]; ok {
 		return p, nil

@@ -1,27 +1,102 @@
 package workload
 
 import (
-	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ekslab/ekslab/sim/engine"
-	"github.com/ekslab/ekslab/sim/linux"
 )
 
-// welcomeBytes is the length of nginx's welcome page. Source: nginx docs/html/index.html, as the image ships it.
-const welcomeBytes = 615
+// Settings of the image's nginx. Sources: nginx conf/nginx.conf as the Docker image ships it (keepalive_timeout 65); nginx
+// src/http/ngx_http_core_module.c (client_header_timeout 60 s, keepalive_requests 1000).
+const (
+	keepAliveTimeout  = 65 * time.Second
+	headerTimeout     = 60 * time.Second
+	keepAliveRequests = 1000
+)
 
-// nginx listens on port 80, whatever containerPort says, as its image does.
-func nginx(c Container) error {
-	if len(c.Spec.Command)+len(c.Spec.Args) > 0 {
-		return engine.NotModelled("nginx with a command of its own")
+// Lengths of nginx's pages. Source: nginx docs/html/index.html as the image ships it; src/http/ngx_http_special_response.c.
+const (
+	welcomeBytes = 615
+	errorBytes   = 153
+)
+
+// What the moving tags of nginx stand for: the versions of October 2022, when the world begins. Source: hub.docker.com/_/nginx, tags of that time.
+var nginxTags = map[string]string{"": "1.23.1", "latest": "1.23.1", "mainline": "1.23.1", "alpine": "1.23.1", "1": "1.23.1", "1.23": "1.23.1", "stable": "1.22.0", "1.22": "1.22.0", "1.21": "1.21.6", "1.20": "1.20.2"}
+
+// nginxVersion is the version that a tag of nginx stands for.
+func nginxVersion(tag string) string {
+	if v, ok := nginxTags[tag]; ok {
+		return v
 	}
-	welcome := []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: keep-alive\r\nAccept-Ranges: bytes\r\n\r\n", welcomeBytes) + strings.Repeat(" ", welcomeBytes))
-	t := c.Task
-	t.StopSignal = SIGQUIT
-	t.OnSignal = func(Signal) { t.Exit(0) }
-	return t.Listen(c.Namespace, 80, func(conn *linux.Conn) {
-		conn.OnData = func([]byte) { conn.Write(welcome) }
-		conn.OnEOF = func() { t.Release(conn); conn.Close() }
-	})
+	tag, _, _ = strings.Cut(tag, "-") // its base system
+	if v, ok := nginxTags[tag]; ok {
+		return v
+	}
+	return tag
 }
+
+// Nginx is an image of nginx with settings of its own. The zero value is the official image.
+type Nginx struct {
+	// Server is the Server header. Empty means nginx, with the version that the image's tag stands for.
+	Server string
+	// Statuses of answers by path; else / answers 200, and what is not there 404.
+	Statuses map[string]int
+	// KeepaliveTimeout is after how much idle time a connection is closed. Zero means the official image's 65 s.
+	KeepaliveTimeout time.Duration
+	// AnswerTime is how long an answer takes.
+	AnswerTime time.Duration
+	// StopTime is how long it goes on after its stop signal, without taking new connections.
+	StopTime time.Duration
+	// NoShell is whether there is no shell in the image, nor anything else that a hook could run.
+	NoShell bool
+	// Wrapped is whether the first process is a shell that passes no signal on to nginx.
+	Wrapped bool
+	// StopSignal is the image's STOPSIGNAL. Empty means the official image's, SIGQUIT.
+	StopSignal Signal
+	// Graceful is whether every signal that asks it to end lets it finish what is in hand; nginx does so for SIGQUIT only.
+	Graceful bool
+}
+
+// start starts the server. It listens on port 80, whatever containerPort says, as the official image does. The container's environment may say otherwise
+// about what it can say.
+// Source: nginxinc/docker-nginx Dockerfile (EXPOSE 80, STOPSIGNAL SIGQUIT).
+func (n Nginx) start(c Container) error {
+	if len(c.Spec.Command)+len(c.Spec.Args) > 0 {
+		return engine.NotModelled("a web server with a command of its own")
+	}
+	if n.Server == "" {
+		_, tag := split(c.Spec.Image)
+		n.Server = "nginx/" + nginxVersion(tag)
+	}
+	if n.KeepaliveTimeout == 0 {
+		n.KeepaliveTimeout = keepAliveTimeout
+	}
+	s := &webServer{Nginx: n, task: c.Task, engine: c.Task.engine, body: page(welcomeBytes), other: page(errorBytes)}
+	if err := s.read(c.Spec); err != nil {
+		return err
+	}
+	c.Task.NoShell = n.NoShell
+	if c.Task.StopSignal = n.StopSignal; n.StopSignal == "" {
+		c.Task.StopSignal = SIGQUIT
+	}
+	if !s.Wrapped { // else the kernel drops what the shell does not handle
+		c.Task.OnSignal = s.signal
+	}
+	return s.serve(c.Namespace, 80)
+}
+
+// game2048 is a page with a game, served by an nginx that does not tell its version, in an image that names no stop signal.
+// Source: alexwhen/docker-2048 Dockerfile, which the image of the AWS EKS series is made from.
+var game2048 = Nginx{Server: "nginx", StopSignal: SIGTERM}
+
+// ownWeb is the web server of ekslab's own image, which is made FROM scratch: there is no shell in it. It finishes what is in hand.
+func ownWeb(c Container) error {
+	server := "ekslab"
+	if _, tag := split(c.Spec.Image); tag != "" {
+		server += "/" + tag
+	}
+	return Nginx{Server: server, NoShell: true, StopSignal: SIGTERM, Graceful: true}.start(c)
+}
+
+func page(length int) []byte { return []byte(strings.Repeat(" ", length)) }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
@@ -106,6 +107,10 @@ func changesOf(plan *scenario.Plan) (out []sim.Change) {
 		}
 		if m := a.SetImage; m != nil {
 			c.Action = sim.SetImage{Deployment: m.Deployment, Container: m.Container, Image: m.Image}
+		}
+		if m := a.Patch; m != nil {
+			kind, name, _ := strings.Cut(m.Target, "/")
+			c.Action = sim.Patch{Kind: kind, Name: name, JSON: m.Patch.JSON}
 		}
 		if m := a.RolloutRestart; m != nil {
 			c.Action = sim.RolloutRestart{Deployment: m.Deployment}

@@ -80,6 +80,14 @@ func (c *container) event(kind, reason, format string, args ...any) {
 func (c *container) start(p *engine.Process) error {
 	k := c.pod.kubelets
 	program, err := k.opts.Images.Find(c.spec.Image)
+	if invalid := (workload.InvalidNameError{}); errors.As(err, &invalid) {
+		// Source: kubernetes/kubernetes pkg/kubelet/images/image_manager.go, EnsureImageExists.
+		message := fmt.Sprintf("Failed to apply default image tag %q: %v", c.spec.Image, err)
+		c.event(corev1.EventTypeWarning, "InspectFailed", "%s", message)
+		c.event(corev1.EventTypeWarning, "Failed", "Error: InvalidImageName")
+		c.state = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "InvalidImageName", Message: message}}
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("Pod %v, container %s: %w", kube.KeyOf(c.pod.Object), c.spec.Name, err)
 	}
@@ -166,7 +174,7 @@ func (c *container) grace() int64 {
 // status is the container's status.
 func (c *container) status() corev1.ContainerStatus {
 	s := corev1.ContainerStatus{Name: c.spec.Name, Image: c.spec.Image, State: c.state, RestartCount: c.restarts}
-	if c.task == nil {
+	if c.task == nil && c.state.Waiting == nil {
 		s.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}
 	} else if c.state.Terminated == nil {
 		s.LastTerminationState = c.last

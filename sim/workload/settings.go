@@ -1,0 +1,93 @@
+package workload
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Environment variables of a container by which a manifest says how its web server behaves.
+const (
+	// EnvServer is the Server header of its answers.
+	EnvServer = "EKSLAB_SERVER"
+	// EnvRequestSeconds is how long each request takes.
+	EnvRequestSeconds = "EKSLAB_REQUEST_SECONDS"
+	// EnvStopSeconds is how long the program needs to end after its stop signal, with its port closed already.
+	EnvStopSeconds = "EKSLAB_STOP_SECONDS"
+	// EnvIgnoreStopSignal is true for a program that goes on as if nothing had happened.
+	EnvIgnoreStopSignal = "EKSLAB_IGNORE_STOP_SIGNAL"
+	// EnvStatus is the status of answers by path, such as /healthz=500,/old=404.
+	EnvStatus = "EKSLAB_STATUS"
+	// EnvIdleSeconds is how long a connection without a request is kept.
+	EnvIdleSeconds = "EKSLAB_IDLE_SECONDS"
+)
+
+// read takes what a container's environment says.
+func (n *Nginx) read(c *corev1.Container) error {
+	for _, e := range c.Env {
+		var err error
+		switch e.Name {
+		case EnvServer:
+			n.Server = e.Value
+			if strings.ContainsAny(e.Value, "\r\n") {
+				err = fmt.Errorf("a header is one line")
+			}
+		case EnvRequestSeconds:
+			n.AnswerTime, err = duration(e.Value)
+		case EnvStopSeconds:
+			n.StopTime, err = duration(e.Value)
+		case EnvIdleSeconds:
+			n.KeepaliveTimeout, err = duration(e.Value)
+		case EnvIgnoreStopSignal:
+			n.Wrapped, err = strconv.ParseBool(e.Value)
+			if err != nil {
+				err = fmt.Errorf("must be true or false")
+			}
+		case EnvStatus:
+			n.Statuses, err = statuses(e.Value)
+		default:
+			continue
+		}
+		if err == nil && e.ValueFrom != nil {
+			err = fmt.Errorf("must be a value, not valueFrom")
+		}
+		if err != nil {
+			return fmt.Errorf("container %s: env %s=%q: %w", c.Name, e.Name, e.Value, err)
+		}
+	}
+	return nil
+}
+
+func duration(s string) (time.Duration, error) {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f >= 0 && f <= 1e6) {
+		return 0, fmt.Errorf("must be a number of seconds, such as 1.5")
+	}
+	return time.Duration(f * float64(time.Second)), nil
+}
+
+func statuses(s string) (map[string]int, error) {
+	out := map[string]int{}
+	for _, part := range strings.Split(s, ",") {
+		path, text, ok := strings.Cut(strings.TrimSpace(part), "=")
+		n, err := strconv.Atoi(text)
+		if !ok || err != nil || n < 200 || n > 599 || !strings.HasPrefix(path, "/") {
+			return nil, fmt.Errorf("must be paths with a status of 200 to 599, such as /healthz=500,/old=404")
+		}
+		out[path] = n
+	}
+	return out, nil
+}
+
+// Check returns an error for containers whose settings mean nothing.
+func Check(pod *corev1.PodSpec) error {
+	for i := range pod.Containers {
+		if err := new(Nginx).read(&pod.Containers[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
