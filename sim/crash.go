@@ -24,6 +24,7 @@ func (w *World) crash(pod string) error {
 				for _, d := range n.Root.Devices() {
 					d.Up = false
 				}
+				w.monitor.Silent(n.Name, w.Kubelets.Crash(n.Name))
 				return nil
 			}
 		}

@@ -55,6 +55,7 @@ type World struct {
 	services *kube.Informer[*corev1.Service]
 	spaces   *kube.Informer[*corev1.Namespace]
 	proxies  *kubeproxy.Proxies
+	monitor  *controllers.NodeMonitor
 	operator *kube.Client
 	lbc      *lbc.Controller
 }
@@ -130,6 +131,7 @@ func (w *World) controlPlane() error {
 	slices := kube.NewInformer[*discoveryv1.EndpointSlice](c)
 	controllers.NewReplicaSets(c, sets, pods)
 	controllers.NewDeployments(c, deployments, sets, pods)
+	w.monitor = controllers.NewNodeMonitor(c, nodes, pods)
 	controllers.NewEndpointSlices(c, w.services, pods, nodes)
 	scheduler.New(c, pods, nodes)
 	cloudprovider.New(c, w.services, nodes, cloudprovider.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, ELBV2: w.ELB, EC2: w.EC2})

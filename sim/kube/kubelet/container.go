@@ -68,6 +68,9 @@ func (c *container) backingOff() error {
 }
 
 func (c *container) event(kind, reason, format string, args ...any) {
+	if c.pod.Node.dead {
+		return
+	}
 	r := c.pod.Node.events
 	if kind == corev1.EventTypeNormal {
 		r.Normal(c.pod.Object, reason, format, args...)

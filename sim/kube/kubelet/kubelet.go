@@ -40,6 +40,8 @@ type Node struct {
 	events *kube.Recorder
 	// phase is when within a second the kubelet looks for what is due. Source: pkg/kubelet/kubelet.go, syncLoop (syncTicker), and the PLEG's relist.
 	phase time.Duration
+	// dead is whether the node has lost power.
+	dead bool
 }
 
 // Pod is a pod that a kubelet has.
@@ -94,7 +96,7 @@ func (k *Kubelets) Running(key kube.Key) *Pod { return k.running[key] }
 // seen takes what the API server says of a pod.
 func (k *Kubelets) seen(o *corev1.Pod) {
 	n := k.nodes[o.Spec.NodeName]
-	if n == nil {
+	if n == nil || n.dead {
 		return
 	}
 	pod := k.pods[o.UID]
@@ -124,7 +126,7 @@ func (k *Kubelets) seen(o *corev1.Pod) {
 // removed takes the word that a pod is no longer in the API: what still runs of it is stopped.
 func (k *Kubelets) removed(o *corev1.Pod) {
 	pod := k.pods[o.UID]
-	if pod == nil {
+	if pod == nil || pod.Node.dead {
 		return
 	}
 	if pod.stopped {

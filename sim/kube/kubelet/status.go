@@ -47,6 +47,9 @@ func (pod *Pod) flush() {
 func (pod *Pod) write() {
 	k := pod.kubelets
 	pod.status.pending = false
+	if pod.Node.dead {
+		return
+	}
 	client := pod.Node.client
 	o, err := kube.Get[*corev1.Pod](client, kube.KeyOf(pod.Object))
 	if err != nil || o.UID != pod.Object.UID {
@@ -173,6 +176,9 @@ func gates(o *corev1.Pod) string {
 
 // say records what a kubelet does to a container.
 func (k *Kubelets) say(c *container, what, text string) {
+	if c.pod.Node.dead {
+		return
+	}
 	log := k.cluster.Log()
 	log.Emit(trace.Record{Kind: trace.Kube, Actor: log.Name("kubelet " + c.pod.Node.Name), What: log.Name(what), Text: kube.KeyOf(c.pod.Object).String() + " " + c.spec.Name + ": " + text})
 }

@@ -58,6 +58,9 @@ func (pod *Pod) stop(p *engine.Process) {
 	}
 	pod.report()
 	p.Sleep(cleanup)
+	if pod.Node.dead {
+		return
+	}
 	pod.flush()
 	none := int64(0)
 	err := kube.DeleteWith[*corev1.Pod](pod.Node.client, kube.KeyOf(pod.Object), metav1.DeleteOptions{GracePeriodSeconds: &none, Preconditions: metav1.NewUIDPreconditions(string(pod.Object.UID))})

@@ -20,7 +20,7 @@ var errStopped = errors.New("the pod is being stopped")
 
 // wake has the pod's worker look at it, and starts one if there is none.
 func (pod *Pod) wake() {
-	if pod.stopped {
+	if pod.stopped || pod.Node.dead {
 		return
 	}
 	pod.again = true
@@ -45,7 +45,7 @@ func (pod *Pod) end() {
 func (pod *Pod) work(p *engine.Process) {
 	defer func() { pod.worker = nil }()
 	k := pod.kubelets
-	for pod.again {
+	for pod.again && !pod.Node.dead {
 		pod.again = false
 		if pod.ending {
 			pod.stop(p)
@@ -80,7 +80,7 @@ func (n *Node) tick(due time.Duration) time.Duration {
 // pause waits, but no longer than until the pod is to be stopped.
 func (pod *Pod) pause(p *engine.Process, d time.Duration) error {
 	until := pod.kubelets.engine.Now() + d
-	for !pod.ending {
+	for !pod.ending && !pod.Node.dead {
 		left := until - pod.kubelets.engine.Now()
 		if left <= 0 {
 			return nil
