@@ -84,7 +84,7 @@ func TestNodeThatLosesPower(t *testing.T) {
 			return x.Key == corev1.TaintNodeUnreachable && x.Effect == corev1.TaintEffectNoExecute
 		})
 	})
-	in("tainted", tainted-unknown, 5*time.Second, 5100*time.Millisecond)
+	in("tainted", tainted-unknown, 5*time.Second, 5200*time.Millisecond)
 	ask := func() *corev1.Pod {
 		p, err := kube.Get[*corev1.Pod](w.operator, kube.KeyOf(lost))
 		if err != nil {

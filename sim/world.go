@@ -131,7 +131,7 @@ func (w *World) controlPlane() error {
 	slices := kube.NewInformer[*discoveryv1.EndpointSlice](c)
 	controllers.NewReplicaSets(c, sets, pods)
 	controllers.NewDeployments(c, deployments, sets, pods)
-	w.monitor = controllers.NewNodeMonitor(c, nodes, pods)
+	w.monitor = controllers.NewNodeMonitor(c, pods)
 	controllers.NewEndpointSlices(c, w.services, pods, nodes)
 	scheduler.New(c, pods, nodes)
 	cloudprovider.New(c, w.services, nodes, cloudprovider.Options{ClusterName: w.spec.Cluster.Name, VPCID: w.VPC.ID, ELBV2: w.ELB, EC2: w.EC2})

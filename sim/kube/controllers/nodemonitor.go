@@ -14,11 +14,13 @@ import (
 
 // How the controller manager watches nodes.
 // Source: kubernetes/kubernetes v1.27 pkg/controller/nodelifecycle/config/v1alpha1/defaults.go (NodeMonitorGracePeriod 40 s; 50 s from 1.32),
-// pkg/controller/apis/config/v1alpha1/defaults.go (NodeMonitorPeriod 5 s), plugin/pkg/admission/defaulttolerationseconds/admission.go (300 s),
+// pkg/controller/apis/config/v1alpha1/defaults.go (NodeMonitorPeriod 5 s), pkg/controller/nodelifecycle/scheduler (NodeEvictionPeriod 100 ms),
+// plugin/pkg/admission/defaulttolerationseconds/admission.go (300 s),
 // cmd/kube-controller-manager (--node-eviction-rate 0.1, --unhealthy-zone-threshold 0.55, --large-cluster-size-threshold 50).
 const (
 	monitorPeriod      = 5 * time.Second
 	monitorGrace       = 40 * time.Second
+	taintPeriod        = 100 * time.Millisecond
 	defaultToleration  = 300 * time.Second
 	evictionInterval   = 10 * time.Second
 	unhealthyThreshold = 0.55
@@ -36,18 +38,17 @@ type NodeMonitor struct {
 	events  *kube.Recorder
 	evictor *kube.Client
 	evicted *kube.Recorder
-	nodes   *kube.Informer[*corev1.Node]
 	pods    *kube.Informer[*corev1.Pod]
 	// tainted is when the last node of a zone was tainted.
 	tainted map[string]time.Duration
 }
 
 // NewNodeMonitor starts the part of the node lifecycle controller that watches leases, and the taint manager.
-func NewNodeMonitor(c *kube.Cluster, nodes *kube.Informer[*corev1.Node], pods *kube.Informer[*corev1.Pod]) *NodeMonitor {
+func NewNodeMonitor(c *kube.Cluster, pods *kube.Informer[*corev1.Pod]) *NodeMonitor {
 	pods.Index("host", func(p *corev1.Pod) []string { return []string{p.Spec.NodeName} })
 	return &NodeMonitor{cluster: c, client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:node-controller"}), events: c.Recorder("node-controller", ""),
 		evictor: c.As(kube.Caller{User: "system:serviceaccount:kube-system:node-controller"}), evicted: c.Recorder("taint-eviction-controller", ""),
-		nodes: nodes, pods: pods, tainted: map[string]time.Duration{}}
+		pods: pods, tainted: map[string]time.Duration{}}
 }
 
 // Silent tells that a node's kubelet says nothing more, and when it last renewed its lease. The controller saw that at its next look, and
@@ -87,8 +88,8 @@ func (m *NodeMonitor) unknown(name string) {
 	}
 	m.taint(name, corev1.TaintEffectNoSchedule)
 	m.spare()
-	// The look after this one finds the condition unknown, and has the node tainted.
-	m.cluster.Engine().After(monitorPeriod, "node-controller: monitor", engine.Func(func() { m.queueTaint(name) }))
+	// The look after this one finds the condition unknown, and has the node tainted by another loop.
+	m.cluster.Engine().After(monitorPeriod+taintPeriod, "node-controller: monitor", engine.Func(func() { m.queueTaint(name) }))
 }
 
 // unready says of a node's pods that they are not ready. Source: pkg/controller/util/node/controller_utils.go, MarkPodsNotReady.
@@ -161,8 +162,8 @@ func nodeIsReady(n *corev1.Node) bool {
 // Source: node_lifecycle_controller.go (doNoExecuteTaintingPass, handleDisruption, ComputeZoneState, ReducedQPSFunc).
 func (m *NodeMonitor) queueTaint(name string) {
 	e := m.cluster.Engine()
-	node, ok := m.nodes.Get(kube.Key{Name: name})
-	if !ok {
+	node, err := kube.Get[*corev1.Node](m.client, kube.Key{Name: name})
+	if err != nil {
 		return
 	}
 	zone := node.Labels[corev1.LabelTopologyZone]
@@ -171,7 +172,7 @@ func (m *NodeMonitor) queueTaint(name string) {
 		return
 	}
 	ready, inZone, notReady := 0, 0, 0
-	for _, n := range m.nodes.List() {
+	for _, n := range kube.List[*corev1.Node](m.client) {
 		ok := nodeIsReady(n)
 		if ok {
 			ready++
