@@ -140,3 +140,108 @@ func TestNLBServesTheInternet(t *testing.T) {
 		}
 	}
 }
+
+// A node that loses power tells nobody. Until two checks of a node of the load balancer have failed, it sends requests there, which end after the
+// connect timeout; then it does no more.
+func TestCrashedNode(t *testing.T) {
+	s := newShop()
+	crash := 4 * time.Minute
+	s.loads = []Load{{Name: "curl", Pace: Open, At: crash, Every: 200 * time.Millisecond, Count: 400, Ingress: "default/web", Method: "HEAD"}}
+	w := s.open(t, nil)
+	w.Do(Change{At: crash, CrashNodeOf: "default/web-*"})
+	// When the node's lease runs out, after 30 to 45 s, the targets of its pods are taken away.
+	states := map[string]int{}
+	for at := 20 * time.Second; at <= time.Minute; at += time.Second {
+		run(t, w, crash+at)
+		for _, tg := range w.ELB.TargetGroups()[0].Targets {
+			state, reason, _ := w.ELB.Health(w.ELB.TargetGroups()[0], tg)
+			states[state+" "+reason]++
+		}
+	}
+	run(t, w, crash+2*time.Minute)
+	var first, last time.Duration
+	for i, r := range w.Loads[0].Results {
+		switch {
+		case r == nil:
+			t.Fatalf("request %d has not ended", i)
+		case r.HTTPCode == 200:
+		case r.HTTPCode != 504 || r.Ended-r.Began < 10*time.Second:
+			t.Errorf("request %d: %+v", i, r)
+		default:
+			if first == 0 {
+				first = r.Began - crash
+			}
+			last = r.Began - crash
+		}
+	}
+	// 15 s between checks, 5 s until one has failed, two of them: from 20 to 35 s.
+	if first == 0 || first > 10*time.Second || last < 15*time.Second || last > 35*time.Second {
+		t.Errorf("504 from %v to %v", first, last)
+	}
+	lb := w.ELB.LoadBalancers()[0]
+	if states["unhealthy Target.Timeout"] == 0 || states["healthy "] == 0 || states["draining Target.DeregistrationInProgress"] == 0 || lb.Metrics["TargetConnectionErrorCount"] == 0 {
+		t.Errorf("states %v, metrics %v", states, lb.Metrics)
+	}
+}
+
+// A server that closes idle connections sooner than the load balancer does loses requests that are under way to it.
+func TestIdleTimeoutOfTheServer(t *testing.T) {
+	for _, c := range []struct {
+		idle string // of the server
+		want string
+	}{{"5", "502"}, {"75", ""}} {
+		s := newShop()
+		// Ten targets in turn, every half second: each connection is used again after five seconds.
+		s.loads = []Load{{Name: "curl", Pace: KeepAlive, At: 4 * time.Minute, Every: 500 * time.Millisecond, Count: 200, Ingress: "default/web", Method: "HEAD"}}
+		w, err := New(s.spec, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.Close)
+		o := s.objects()
+		o[0].(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "EKSLAB_IDLE_SECONDS", Value: c.idle}}
+		w.Apply(30*time.Second, o)
+		for _, l := range s.loads {
+			w.Start(l)
+		}
+		run(t, w, 6*time.Minute)
+		codes := map[int]int{}
+		for _, r := range w.Loads[0].Results {
+			codes[r.HTTPCode]++
+		}
+		delete(codes, 200)
+		if c.want == "" && len(codes) != 0 || c.want != "" && (len(codes) != 1 || codes[502] == 0) {
+			t.Errorf("idle for %s s: %v", c.idle, codes)
+		}
+		for _, a := range w.ELB.LoadBalancers()[0].AccessLog {
+			if a.ELBStatusCode == 502 && a.Reason != "ELB_TARGET_CLOSED_CONNECTION" && a.Reason != "ELB_TARGET_RESET_CONNECTION" {
+				t.Errorf("%+v", a)
+			}
+		}
+	}
+}
+
+// Instance targets are the nodes: a rolling update makes no call about targets. Pods change behind the node port.
+func TestInstanceTargetsStay(t *testing.T) {
+	s := newShop()
+	s.service, s.annotations["alb.ingress.kubernetes.io/target-type"] = corev1.ServiceTypeNodePort, "instance"
+	s.loads = []Load{{Name: "curl", Pace: Serial, At: 4 * time.Minute, Every: 500 * time.Millisecond, Count: 100, Ingress: "default/web", Method: "HEAD"}}
+	w := s.open(t, nil)
+	w.Do(Change{At: 4*time.Minute + 10*time.Second, Action: SetImage{Deployment: "default/web", Container: "web", Image: "nginx:1.22.0"}})
+	run(t, w, 6*time.Minute)
+	bad, servers := 0, map[string]bool{}
+	for _, r := range w.Loads[0].Results {
+		if r.HTTPCode != 200 {
+			bad++
+		}
+		servers[r.Server] = true
+	}
+	for _, e := range w.Trail.Events() {
+		if strings.HasSuffix(e.Name, "registerTargets") || e.Name == "RegisterTargets" && e.Time > 4*time.Minute || e.Name == "DeregisterTargets" {
+			t.Errorf("%s at %v", e.Name, e.Time)
+		}
+	}
+	if bad > 5 || len(servers) < 2 {
+		t.Errorf("%d errors, servers %v", bad, servers)
+	}
+}

@@ -24,7 +24,9 @@ func (w *World) crash(pod string) error {
 				for _, d := range n.Root.Devices() {
 					d.Up = false
 				}
-				w.monitor.Silent(n.Name, w.Kubelets.Crash(n.Name))
+				if renewed, ok := w.Kubelets.Crash(n.Name); ok {
+					w.monitor.Silent(n.Name, renewed)
+				}
 				return nil
 			}
 		}

@@ -118,7 +118,11 @@ func TestEvictionIsHeldBack(t *testing.T) {
 	w := small(t, InTree, 3, false, nil)
 	settle(t, w)
 	for _, n := range w.Nodes {
-		w.monitor.Silent(n.Name, w.Kubelets.Crash(n.Name))
+		renewed, ok := w.Kubelets.Crash(n.Name)
+		if !ok {
+			t.Fatalf("%s has no kubelet", n.Name)
+		}
+		w.monitor.Silent(n.Name, renewed)
 	}
 	if err := w.Engine.Run(w.Engine.Now()+15*time.Minute, nil); err != nil {
 		t.Fatal(err)

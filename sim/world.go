@@ -55,9 +55,9 @@ type World struct {
 	services *kube.Informer[*corev1.Service]
 	spaces   *kube.Informer[*corev1.Namespace]
 	proxies  *kubeproxy.Proxies
-	monitor  *controllers.NodeMonitor
 	operator *kube.Client
 	lbc      *lbc.Controller
+	monitor  *controllers.NodeMonitor
 }
 
 // Node is a worker node.
@@ -131,6 +131,7 @@ func (w *World) controlPlane() error {
 	slices := kube.NewInformer[*discoveryv1.EndpointSlice](c)
 	controllers.NewReplicaSets(c, sets, pods)
 	controllers.NewDeployments(c, deployments, sets, pods)
+	controllers.NewGarbage(c, deployments, sets, pods, w.services, slices)
 	w.monitor = controllers.NewNodeMonitor(c, pods)
 	controllers.NewEndpointSlices(c, w.services, pods, nodes)
 	scheduler.New(c, pods, nodes)

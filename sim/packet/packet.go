@@ -3,6 +3,7 @@ package packet
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -156,9 +157,17 @@ func (t Tuple) Reverse() Tuple {
 
 func (t Tuple) String() string {
 	if t.Proto == ICMP {
-		return fmt.Sprintf("%v > %v", t.Src, t.Dst)
+		return t.Src.String() + " > " + t.Dst.String()
 	}
-	return fmt.Sprintf("%v:%d > %v:%d", t.Src, t.SrcPort, t.Dst, t.DstPort)
+	b := make([]byte, 0, 48)
+	b = t.Src.AppendTo(b)
+	b = append(b, ':')
+	b = strconv.AppendUint(b, uint64(t.SrcPort), 10)
+	b = append(b, " > "...)
+	b = t.Dst.AppendTo(b)
+	b = append(b, ':')
+	b = strconv.AppendUint(b, uint64(t.DstPort), 10)
+	return string(b)
 }
 
 // PayloadLen is the number of bytes above TCP, UDP or ICMP.

@@ -76,7 +76,8 @@ func endpointChanged(old, now *corev1.Pod) bool {
 func (s *EndpointSlices) reconcile(_ *engine.Process, k kube.Key) error {
 	svc, ok := s.services.Get(k)
 	if !ok {
-		return s.collect(k)
+		delete(s.made, k) // the garbage collector removes them
+		return nil
 	}
 	if len(svc.Spec.Selector) == 0 {
 		return nil
@@ -138,17 +139,6 @@ func (s *EndpointSlices) drop(k kube.Key, e *discoveryv1.EndpointSlice) error {
 	if err := kube.Delete[*discoveryv1.EndpointSlice](s.client, kube.KeyOf(e)); err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	return nil
-}
-
-// collect removes the slices of a Service that is no more, which the garbage collector does.
-func (s *EndpointSlices) collect(k kube.Key) error {
-	for _, e := range s.stored(k) {
-		if err := s.drop(k, e); err != nil {
-			return err
-		}
-	}
-	delete(s.made, k)
 	return nil
 }
 

@@ -86,7 +86,7 @@ func mayMiss(d *appsv1.Deployment) int32 {
 }
 
 // shrink makes old ReplicaSets smaller: first by what is not available anyway, then by what more pods than needed are available.
-// Source: kubernetes/kubernetes pkg/controller/deployment/rolling.go, reconcileOldReplicaSets.
+// Source: kubernetes/kubernetes pkg/controller/deployment/rolling.go, reconcileOldReplicaSets, cleanupUnhealthyReplicas.
 func (x *Deployments) shrink(r *rollout) (bool, error) {
 	if specReplicas(r.old) == 0 {
 		return false, nil
@@ -104,9 +104,12 @@ func (x *Deployments) shrink(r *rollout) (bool, error) {
 			continue
 		}
 		n := min(most-gone, unhealthy)
+		if n < 0 {
+			return false, nil // its status is older than its size: another look, when the status has come, knows better
+		}
 		now, _, err := x.scale(r.d, rs, *rs.Spec.Replicas-n)
 		if err != nil {
-			return false, err
+			return false, nil // an error here counts as "no step taken"; a newer ReplicaSet brings the next look
 		}
 		r.old[i] = now
 		gone += n
@@ -120,7 +123,7 @@ func (x *Deployments) shrink(r *rollout) (bool, error) {
 		n := min(*rs.Spec.Replicas, spare-scaled)
 		now, _, err := x.scale(r.d, rs, *rs.Spec.Replicas-n)
 		if err != nil {
-			return false, err
+			return false, nil
 		}
 		r.old[i] = now
 		scaled += n

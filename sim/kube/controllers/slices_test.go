@@ -151,11 +151,6 @@ func TestSlicesAreFilled(t *testing.T) {
 	}
 	b.remove(all...)
 	want("all gone", 0)
-	if err := kube.Delete[*corev1.Service](b.client, kube.Key{Namespace: "default", Name: "web"}); err != nil {
-		t.Fatal(err)
-	}
-	b.settle()
-	want("without the Service")
 }
 
 // A pod that is being deleted is terminating, and serves while it is ready; it never is a ready endpoint.

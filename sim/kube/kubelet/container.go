@@ -68,10 +68,10 @@ func (c *container) backingOff() error {
 }
 
 func (c *container) event(kind, reason, format string, args ...any) {
+	r := c.pod.Node.events
 	if c.pod.Node.dead {
 		return
 	}
-	r := c.pod.Node.events
 	if kind == corev1.EventTypeNormal {
 		r.Normal(c.pod.Object, reason, format, args...)
 	} else {

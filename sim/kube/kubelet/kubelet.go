@@ -40,7 +40,7 @@ type Node struct {
 	events *kube.Recorder
 	// phase is when within a second the kubelet looks for what is due. Source: pkg/kubelet/kubelet.go, syncLoop (syncTicker), and the PLEG's relist.
 	phase time.Duration
-	// dead is whether the node has lost power.
+	// dead is whether the node has lost its power.
 	dead bool
 }
 

@@ -80,7 +80,7 @@ func (c *container) stopProbes(kinds ...probeKind) {
 
 // Fire begins a probe. The engine calls it.
 func (pr *prober) Fire() {
-	if pr.stopped || pr.task.Ended() {
+	if pr.stopped || pr.task.Ended() || pr.c.pod.Node.dead {
 		return
 	}
 	k := pr.c.pod.kubelets
@@ -99,7 +99,7 @@ func (pr *prober) Fire() {
 			k.engine.Fail(err)
 			return
 		}
-		if pr.stopped || pr.task.Ended() {
+		if pr.stopped || pr.task.Ended() || pr.c.pod.Node.dead {
 			return
 		}
 		if why != "" {

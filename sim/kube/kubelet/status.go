@@ -28,7 +28,7 @@ type statusWriter struct {
 // Source: kubernetes/kubernetes pkg/kubelet/status/status_manager.go.
 func (pod *Pod) report() {
 	k := pod.kubelets
-	if pod.status.pending {
+	if pod.status.pending || pod.Node.dead {
 		return
 	}
 	pod.status.pending = true
@@ -176,9 +176,6 @@ func gates(o *corev1.Pod) string {
 
 // say records what a kubelet does to a container.
 func (k *Kubelets) say(c *container, what, text string) {
-	if c.pod.Node.dead {
-		return
-	}
 	log := k.cluster.Log()
 	log.Emit(trace.Record{Kind: trace.Kube, Actor: log.Name("kubelet " + c.pod.Node.Name), What: log.Name(what), Text: kube.KeyOf(c.pod.Object).String() + " " + c.spec.Name + ": " + text})
 }

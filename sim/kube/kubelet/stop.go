@@ -44,6 +44,9 @@ func (pod *Pod) stop(p *engine.Process) {
 	for _, c := range pod.containers {
 		c.stopProbes()
 	}
+	if pod.Node.dead {
+		return
+	}
 	if pod.sandbox && !pod.Shared {
 		p.Sleep(k.draw("network namespace teardown", *k.opts.NetnsTeardown))
 		if err := pod.Node.CNI.Del(p, pod.Object.Namespace, pod.Object.Name); err != nil {
@@ -58,10 +61,10 @@ func (pod *Pod) stop(p *engine.Process) {
 	}
 	pod.report()
 	p.Sleep(cleanup)
+	pod.flush()
 	if pod.Node.dead {
 		return
 	}
-	pod.flush()
 	none := int64(0)
 	err := kube.DeleteWith[*corev1.Pod](pod.Node.client, kube.KeyOf(pod.Object), metav1.DeleteOptions{GracePeriodSeconds: &none, Preconditions: metav1.NewUIDPreconditions(string(pod.Object.UID))})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {

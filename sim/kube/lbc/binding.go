@@ -89,6 +89,7 @@ func (x *Controller) bindPods(ctx context.Context, k kube.Key, b *TargetGroupBin
 	if x.ways.checkpoints {
 		x.checkpoints[k] = checkpoint
 	}
+	x.say(b, reconciled, "Successfully reconciled")
 	return nil
 }
 
@@ -117,6 +118,7 @@ func (x *Controller) bindNodes(ctx context.Context, k kube.Key, b *TargetGroupBi
 		return err
 	}
 	x.checkpoints[k] = checkpoint
+	x.say(b, reconciled, "Successfully reconciled")
 	return nil
 }
 

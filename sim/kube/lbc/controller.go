@@ -18,7 +18,6 @@ import (
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/iam"
 	"github.com/ekslab/ekslab/sim/kube"
-	"github.com/ekslab/ekslab/sim/trace"
 )
 
 // ELBV2 is what the controller calls of Elastic Load Balancing.
@@ -122,6 +121,7 @@ type Controller struct {
 	ingresses *kube.Queue
 	bindings  *kube.Queue
 	ctx       context.Context
+	recorder  *kube.Recorder
 
 	done     map[kube.Key]bool // Services that have their load balancer
 	deployed map[kube.Key]*deployed
@@ -152,6 +152,7 @@ func New(c *kube.Cluster, caches Caches, opts Options) (*Controller, error) {
 		done: map[kube.Key]bool{}, deployed: map[kube.Key]*deployed{}, targets: map[string]*cached{}, made: map[string]*elbtypes.TargetGroup{}, checkpoints: map[kube.Key]string{}, openings: map[kube.Key]map[string][]opening{}, rules: map[string]map[opening]bool{}, groups: map[string]string{}}
 	x.classes, x.ings, x.tgbs = kube.NewInformer[*networkingv1.IngressClass](c), kube.NewInformer[*networkingv1.Ingress](c), kube.NewInformer[*TargetGroupBinding](c)
 	x.ctx = iam.WithCaller(context.Background(), iam.Caller{ARN: "arn:aws:sts::111122223333:assumed-role/AmazonEKSLoadBalancerControllerRole/" + opts.ClusterName, Type: "AssumedRole", UserAgent: "elbv2.k8s.aws", Name: "aws-load-balancer-controller"})
+	x.recorder = c.Recorder("aws-load-balancer-controller", "")
 	e := c.Engine()
 	x.queue = kube.NewQueue(e, "aws-load-balancer-controller: service", kube.ControllerBackoff, x.reconcileService).Workers(maxConcurrent)
 	x.ingresses = kube.NewQueue(e, "aws-load-balancer-controller: ingress", kube.ControllerBackoff, x.reconcileIngress).Workers(maxConcurrent)
@@ -225,10 +226,16 @@ func (x *Controller) fail(err error) error {
 	return err
 }
 
-// say records an event of the controller about an object.
+// say writes an Event about an object. Source: pkg/k8s/events.go.
 func (x *Controller) say(o kube.Object, reason, format string, args ...any) {
-	x.client.Cluster().Log().Say(trace.Kube, "aws-load-balancer-controller", reason, kube.KeyOf(o).String()+": "+fmt.Sprintf(format, args...))
+	if reason == reconciled {
+		x.recorder.Normal(o, reason, format, args...)
+		return
+	}
+	x.recorder.Warning(o, reason, format, args...)
 }
+
+const reconciled = "SuccessfullyReconciled"
 
 // servicePort finds a port of a Service by its number or its name. Source: pkg/k8s/service_utils.go, LookupServicePort.
 func servicePort(svc *corev1.Service, port intstr.IntOrString) (*corev1.ServicePort, error) {

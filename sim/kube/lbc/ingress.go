@@ -94,7 +94,7 @@ func (x *Controller) reconcileIngress(p *engine.Process, k kube.Key) error {
 	if _, err := x.client.UpdateStatus(now); err != nil {
 		return err
 	}
-	x.say(ing, "SuccessfullyReconciled", "Successfully reconciled")
+	x.say(ing, reconciled, "Successfully reconciled")
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (x *Controller) reconcileService(p *engine.Process, k kube.Key) error {
 	// Source: pkg/service/model_build_load_balancer.go, buildLoadBalancerScheme.
 	scheme := text(svc.Annotations, annotationScheme, "internal")
 	if scheme != "internal" && scheme != "internet-facing" {
-		x.say(svc, "FailedBuildModel", "unknown scheme: %v", scheme)
+		x.say(svc, "FailedBuildModel", "Failed build model due to unknown scheme: %v", scheme)
 		return fmt.Errorf("unknown scheme: %v", scheme)
 	}
 	targetType := svc.Annotations[annotationTargetType]
@@ -69,15 +69,16 @@ func (x *Controller) reconcileService(p *engine.Process, k kube.Key) error {
 		}
 	case targetTypeInstance, targetTypeIP:
 	default:
-		x.say(svc, "FailedBuildModel", "unsupported target type %q", targetType)
+		x.say(svc, "FailedBuildModel", "Failed build model due to unsupported target type %q", targetType)
 		return fmt.Errorf("unsupported target type %q", targetType)
 	}
 	ctx := engine.WithProcess(x.ctx, p)
 	tags := []elbtypes.Tag{{Key: aws.String("elbv2.k8s.aws/cluster"), Value: aws.String(x.opts.ClusterName)}, {Key: aws.String("service.k8s.aws/stack"), Value: aws.String(k.String())}}
 	if err := x.serviceStack(ctx, svc, scheme, targetType, tags); err != nil {
-		x.say(svc, "FailedDeployModel", "%v", err)
+		x.say(svc, "FailedDeployModel", "Failed deploy model due to %v", err)
 		return err
 	}
+	x.say(svc, reconciled, "Successfully reconciled")
 	return nil
 }
 
