@@ -12,7 +12,7 @@ const (
 // All returns every observation that a scenario may name.
 func All() Vocabulary {
 	v := Vocabulary{}
-	for _, docs := range [][]Doc{flowDocs} {
+	for _, docs := range [][]Doc{flowDocs, rolloutDocs} {
 		for _, d := range docs {
 			if _, twice := v[d.Name]; twice {
 				panic("observe: " + d.Name + " is documented twice")

@@ -369,7 +369,7 @@ func (s *scope) checkMessage(message string) string {
 
 // celFunctions are the functions to suggest from.
 var celFunctions = []string{
-	"near", "sum", "size", "int", "uint", "double", "string", "bool", "duration", "type", "dyn", "filter", "map", "all", "exists", "exists_one",
+	"near", "sum", "scaledValue", "size", "int", "uint", "double", "string", "bool", "duration", "type", "dyn", "filter", "map", "all", "exists", "exists_one",
 	"contains", "startsWith", "endsWith", "matches", "getHours", "getMinutes", "getSeconds", "getMilliseconds",
 }
 

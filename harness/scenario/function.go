@@ -9,6 +9,7 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/ext"
 )
 
 // ErrTooFewSamples is what evaluating an expectation returns when near cannot tell: the observation agrees, but so would
@@ -44,7 +45,8 @@ func near(observed, p, n float64) (bool, error) {
 	return true, nil
 }
 
-// functions are what the expressions of a scenario know besides CEL's own: near(observed, p, n) and sum(list).
+// functions are what the expressions of a scenario know besides CEL's own: near(observed, p, n), sum(list) and
+// scaledValue(text, total, roundUp).
 func functions() []cel.EnvOption {
 	number := []*cel.Type{cel.IntType, cel.DoubleType}
 	var nears []cel.FunctionOpt
@@ -72,7 +74,7 @@ func functions() []cel.EnvOption {
 		return types.Bool(ok)
 	}))
 	return []cel.EnvOption{
-		cel.Function("near", nears...),
+		cel.Function("near", nears...), scaledValue(), ext.Math(),
 		cel.Function("sum",
 			cel.Overload("sum_int", []*cel.Type{cel.ListType(cel.IntType)}, cel.IntType),
 			cel.Overload("sum_double", []*cel.Type{cel.ListType(cel.DoubleType)}, cel.DoubleType),

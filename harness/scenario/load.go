@@ -138,7 +138,7 @@ func (s *Scenario) read(found *findings) {
 		listed[m.text] = true
 		if data, ok := s.folder.read(m.text, m.at, found); ok {
 			for _, o := range readManifests(s.folder.shown(m.text), data, found) {
-				o.when = m.when.node
+				o.when, o.after = m.when.node, m.after
 				s.manifests = append(s.manifests, o)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,8 @@ type Object struct {
 	Value KubernetesObject
 	// Kind, as in Service.
 	Kind string
+	// After is how long after the first objects it is applied.
+	After time.Duration
 	// File and Line say where the manifest begins.
 	File string
 	Line int
@@ -86,8 +89,9 @@ type manifest struct {
 	kind objectKind
 	// key is the object's name before any patch.
 	key string
-	// when is the condition of its file; nil for none.
-	when *node
+	// when is the condition of its file; nil for none. It is applied after so long.
+	when  *node
+	after time.Duration
 }
 
 // readManifests reads the objects of a manifest file.
@@ -193,7 +197,7 @@ func refuseOldBooleans(n *node, found *findings) {
 // decode makes the object of the tree, which may have been patched since it was read.
 func (m manifest) decode(found *findings) (Object, bool) {
 	before := len(found.list)
-	o := Object{Value: m.kind.make(), Kind: m.kind.kind, File: m.tree.at.file, Line: m.tree.at.line, tree: m.tree}
+	o := Object{Value: m.kind.make(), Kind: m.kind.kind, After: m.after, File: m.tree.at.file, Line: m.tree.at.line, tree: m.tree}
 	d := decoder{found: found, tag: "json"}
 	d.decode(m.tree, reflect.ValueOf(o.Value).Elem(), "")
 	if m.kind.namespaced {

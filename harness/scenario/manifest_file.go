@@ -1,11 +1,15 @@
 package scenario
 
-import "reflect"
+import (
+	"reflect"
+	"time"
+)
 
 // manifestFile is an item of manifests: the name of a file, or a mapping with a condition.
 type manifestFile struct {
 	label
-	when expression
+	when  expression
+	after time.Duration
 }
 
 // conditionalFile is a manifestFile that is a mapping.
@@ -14,6 +18,8 @@ type conditionalFile struct {
 	File label `yaml:"file"`
 	// CEL over params and let; the file is left out when it is false.
 	When expression `yaml:"when,omitempty"`
+	// How long after the first manifests it is applied.
+	After time.Duration `yaml:"after,omitempty"`
 }
 
 func (f *manifestFile) decodeTree(d *decoder, n *node, path string) {
@@ -23,7 +29,7 @@ func (f *manifestFile) decodeTree(d *decoder, n *node, path string) {
 	}
 	var c conditionalFile
 	d.decode(n, reflect.ValueOf(&c).Elem(), path)
-	f.label, f.when = c.File, c.When
+	f.label, f.when, f.after = c.File, c.When, c.After
 }
 
 // used are the manifests of the files whose condition holds.

@@ -15,7 +15,6 @@ import (
 	"github.com/ekslab/ekslab/harness/observe"
 	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
-	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/trace"
 )
 
@@ -40,7 +39,7 @@ func (*Backend) Name() string { return "sim" }
 func (*Backend) Check(_ context.Context, plan *scenario.Plan) error {
 	var all []error
 	for _, o := range plan.Objects {
-		if err := kube.Refuse(o.Value); err != nil {
+		if err := sim.Refuse(o.Value); err != nil {
 			all = append(all, fmt.Errorf("%s:%d: %w", o.File, o.Line, err))
 		}
 	}
@@ -64,11 +63,7 @@ func (b *Backend) build(plan *scenario.Plan, seed uint64, attach func(*trace.Log
 	if err != nil {
 		return nil, err
 	}
-	var objects sim.Objects
-	for _, o := range plan.Objects {
-		objects = append(objects, o.Value.(runtime.Object))
-	}
-	w.Apply(applyAt, objects)
+	apply(w, plan)
 	for _, c := range changesOf(plan) {
 		w.Do(c)
 	}
@@ -79,6 +74,21 @@ func (b *Backend) build(plan *scenario.Plan, seed uint64, attach func(*trace.Log
 		b.Prepare(w)
 	}
 	return w, nil
+}
+
+// apply has the manifests applied, those of one time with one command.
+func apply(w *sim.World, plan *scenario.Plan) {
+	objects := map[time.Duration]sim.Objects{}
+	var times []time.Duration
+	for _, o := range plan.Objects {
+		if objects[o.After] == nil {
+			times = append(times, o.After)
+		}
+		objects[o.After] = append(objects[o.After], o.Value.(runtime.Object))
+	}
+	for _, after := range times {
+		w.Apply(applyAt+after, objects[after])
+	}
 }
 
 // Run drives a plan to its end, or to ctx's.
@@ -111,6 +121,9 @@ func (b *Backend) Run(ctx context.Context, plan *scenario.Plan, opts backend.Opt
 		return nil, err
 	}
 	if err := w.Engine.RunWhile(func() bool { return !w.Done() }, interrupted); err != nil {
+		return nil, err
+	}
+	if err := w.Engine.RunWhile(func() bool { return pending(watching) }, interrupted); err != nil {
 		return nil, err
 	}
 	if ctx.Err() == nil { // the last connections close

@@ -228,21 +228,8 @@ func (o *flowWatcher) service() *observe.Service {
 // setup says in short lines what there was.
 func (o *flowWatcher) setup(s *observe.Service) (out []string) {
 	w, l := o.w, o.load
-	zones := map[string]int{}
-	var order []string
-	for _, n := range w.Nodes {
-		z := n.Instance.Interfaces[0].Subnet.Zone
-		if zones[z] == 0 {
-			order = append(order, z)
-		}
-		zones[z]++
-	}
-	var parts []string
-	for _, z := range order {
-		parts = append(parts, fmt.Sprintf("%d in %s", zones[z], z))
-	}
 	if len(w.Nodes) > 0 {
-		out = append(out, fmt.Sprintf("%d nodes %s: %s", len(w.Nodes), w.Nodes[0].Instance.Type, strings.Join(parts, ", ")))
+		out = append(out, nodesOf(w))
 	}
 	if s != nil {
 		var backends []string
@@ -272,6 +259,27 @@ func (o *flowWatcher) setup(s *observe.Service) (out []string) {
 		out = append(out, fmt.Sprintf("%s of curl http://%s/, one every %v", plural(l.Count, "call"), shorten(l.Host), l.Every))
 	}
 	return out
+}
+
+// nodesOf says which nodes there are.
+func nodesOf(w *sim.World) string {
+	zones := map[string]int{}
+	var order []string
+	for _, n := range w.Nodes {
+		z := n.Instance.Interfaces[0].Subnet.Zone
+		if zones[z] == 0 {
+			order = append(order, z)
+		}
+		zones[z]++
+	}
+	if len(order) == 0 {
+		return "no nodes"
+	}
+	var parts []string
+	for _, z := range order {
+		parts = append(parts, fmt.Sprintf("%d in %s", zones[z], z))
+	}
+	return fmt.Sprintf("%s %s: %s", plural(len(w.Nodes), "node"), w.Nodes[0].Instance.Type, strings.Join(parts, ", "))
 }
 
 func plural(n int, what string) string {

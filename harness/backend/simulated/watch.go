@@ -15,7 +15,18 @@ type watcher interface {
 // watchers by the family of observations that they make. Each is given a world that has everything scheduled in it and has not run yet.
 // Record is whether evidence is wanted, too.
 var watchers = map[observe.Family]func(w *sim.World, plan *scenario.Plan, record bool) watcher{
-	observe.OfFlows: watchFlows,
+	observe.OfFlows:    watchFlows,
+	observe.OfRollouts: watchRollout,
+}
+
+// pending is whether one of the watchers waits for something to end.
+func pending(all []watcher) bool {
+	for _, o := range all {
+		if p, ok := o.(interface{ pending() bool }); ok && p.pending() {
+			return true
+		}
+	}
+	return false
 }
 
 // watching attaches the watchers that a plan's observations need.
