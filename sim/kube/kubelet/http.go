@@ -35,7 +35,7 @@ func (n *Node) dial(p *engine.Process, to netip.AddrPort, until time.Duration) (
 		conn.Close()
 		return nil, fmt.Errorf("dial tcp %v: i/o timeout", to)
 	case err != nil:
-		return nil, fmt.Errorf("dial tcp %v: connect: %w", to, err)
+		return nil, fmt.Errorf("dial tcp %v: connect: %w", to, strerror(err))
 	}
 	return conn, nil
 }
@@ -81,7 +81,7 @@ func (n *Node) get(p *engine.Process, to netip.AddrPort, a *corev1.HTTPGetAction
 		}
 		switch {
 		case broken != nil:
-			return 0, fmt.Errorf("%sread tcp %v->%v: read: %w", url, conn.Local(), to, broken)
+			return 0, fmt.Errorf("%sread tcp %v->%v: read: %w", url, conn.Local(), to, strerror(broken))
 		case ended:
 			return 0, fmt.Errorf("%sEOF", url)
 		case e.Now() >= until:
@@ -89,6 +89,21 @@ func (n *Node) get(p *engine.Process, to netip.AddrPort, a *corev1.HTTPGetAction
 		}
 		p.Wait(until - e.Now())
 	}
+}
+
+// strerror words an error of the kernel as Go does.
+func strerror(err error) error {
+	switch err {
+	case linux.ECONNREFUSED:
+		return errors.New("connection refused")
+	case linux.ECONNRESET:
+		return errors.New("connection reset by peer")
+	case linux.ETIMEDOUT:
+		return errors.New("connection timed out")
+	case linux.EHOSTUNREACH:
+		return errors.New("no route to host")
+	}
+	return err
 }
 
 // port is the number of a port that a probe or hook names.

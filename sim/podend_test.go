@@ -1,0 +1,76 @@
+package sim
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/ekslab/ekslab/sim/kube"
+	"github.com/ekslab/ekslab/sim/linux"
+	"github.com/ekslab/ekslab/sim/trace"
+	"github.com/ekslab/ekslab/sim/vpc"
+)
+
+var errTrying = errors.New("still trying")
+
+// A packet to a pod whose program has ended is answered by a reset while the pod's network namespace is there. When that is gone, no route of the node
+// leads to the address, so the node sends the packet back out of its interface, where the check of sources ends it.
+func TestPacketsToADeadPod(t *testing.T) {
+	s := newShop()
+	s.replicas = 1
+	seconds := func(n int) *[2]time.Duration {
+		return &[2]time.Duration{time.Duration(n) * time.Second, time.Duration(n) * time.Second}
+	}
+	s.spec.Kubelet.NetnsTeardown = seconds(5)
+	drops := map[string]int{}
+	var log *trace.Log
+	w := s.open(t, func(l *trace.Log) {
+		log = l
+		l.Attach(trace.Set(trace.Drop), func(r *trace.Record) { drops[log.String(r.Reason)]++ })
+	})
+	run(t, w, time.Minute)
+	var pod *corev1.Pod
+	for _, p := range kube.List[*corev1.Pod](w.operator) {
+		if p.Labels["app"] == "web" {
+			pod = p
+		}
+	}
+	d, err := kube.Get[*appsv1.Deployment](w.operator, key("default/web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := d.DeepCopy()
+	none.Spec.Replicas = new(int32)
+	if _, err := w.operator.Update(none); err != nil {
+		t.Fatal(err)
+	}
+	from := w.Nodes[0]
+	if from.Name == pod.Spec.NodeName {
+		from = w.Nodes[1]
+	}
+	dial := func() (result error, took time.Duration) {
+		began := w.Engine.Now()
+		result = errTrying
+		c, err := from.Root.Dial(netip.AddrPortFrom(netip.MustParseAddr(pod.Status.PodIP), 80))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.OnConnect = func(err error) { result, took = err, w.Engine.Now()-began }
+		run(t, w, w.Engine.Now()+500*time.Millisecond)
+		c.Close()
+		return result, took
+	}
+	run(t, w, time.Minute+time.Second)
+	if err, took := dial(); err != linux.ECONNREFUSED || took > 10*time.Millisecond {
+		t.Errorf("its namespace is there: %v after %v", err, took)
+	}
+	run(t, w, time.Minute+10*time.Second)
+	clear(drops)
+	if err, _ := dial(); err != errTrying || drops[vpc.DropSourceCheck] == 0 {
+		t.Errorf("its namespace is gone: %v, drops %v", err, drops)
+	}
+}
