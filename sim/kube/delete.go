@@ -60,11 +60,6 @@ func (c *Cluster) delete(kind string, key Key, opts metav1.DeleteOptions) error 
 	} else if t == nil {
 		t = &metav1.Time{Time: c.Now().Add(time.Duration(grace) * time.Second)}
 	}
-	if grace == 0 && len(old.GetFinalizers()) == 0 {
-		c.remove(k, key, old)
-		c.notify(kind, old, nil)
-		return nil
-	}
 	now := old.DeepCopyObject().(Object)
 	now.SetDeletionTimestamp(t)
 	now.SetDeletionGracePeriodSeconds(&grace)
@@ -72,6 +67,16 @@ func (c *Cluster) delete(kind string, key Key, opts metav1.DeleteOptions) error 
 		now.SetGeneration(old.GetGeneration() + 1)
 	}
 	c.bump(now)
+	if grace == 0 && len(old.GetFinalizers()) == 0 {
+		if _, ok := old.(*corev1.Pod); ok {
+			// What can be deleted gracefully is written once more before it goes, so that a kubelet learns that its time is up.
+			c.notify(kind, old, now)
+			old = now
+		}
+		c.remove(k, key, old)
+		c.notify(kind, old, nil)
+		return nil
+	}
 	k.objects[key] = now
 	c.notify(kind, old, now)
 	return nil
