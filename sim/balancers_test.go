@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/ekslab/ekslab/sim/kube"
 	"github.com/ekslab/ekslab/sim/linux"
 	"github.com/ekslab/ekslab/sim/trace"
 )
@@ -243,5 +244,23 @@ func TestInstanceTargetsStay(t *testing.T) {
 	}
 	if bad > 5 || len(servers) < 2 {
 		t.Errorf("%d errors, servers %v", bad, servers)
+	}
+}
+
+// What exists already is updated, as kubectl apply does: a manifest may bring the namespace default, or the IngressClass that the chart has made.
+func TestApplyWhatExists(t *testing.T) {
+	s := newShop()
+	w := s.open(t, nil)
+	w.Apply(20*time.Second, Objects{
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", Labels: map[string]string{"a": "b"}}},
+		&networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "alb"}, Spec: networkingv1.IngressClassSpec{Controller: "ingress.k8s.aws/alb"}},
+	})
+	run(t, w, 3*time.Minute)
+	ns, err := kube.Get[*corev1.Namespace](w.operator, kube.Key{Name: "default"})
+	if err != nil || ns.Labels["a"] != "b" {
+		t.Errorf("%+v %v", ns, err)
+	}
+	if n := len(w.ELB.LoadBalancers()); n != 1 {
+		t.Errorf("%d load balancers", n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -271,7 +272,11 @@ func (w *World) Apply(at time.Duration, objects Objects) {
 	w.Engine.At(at, "kubectl apply", engine.Func(func() {
 		w.Engine.Go("kubectl apply", func(p *engine.Process) {
 			for _, o := range objects {
-				w.must(w.operator.Create(o.(kube.Object)))
+				_, err := w.operator.Create(o.(kube.Object))
+				if apierrors.IsAlreadyExists(err) { // a Namespace default, the IngressClass that a chart has brought
+					_, err = w.operator.Update(o.(kube.Object))
+				}
+				w.must(nil, err)
 				p.Sleep(applyPause)
 			}
 		})

@@ -13,6 +13,8 @@ import (
 type Rollout struct {
 	// Began is when the client began, Update when the update did; a negative Update is none.
 	Began, Update time.Duration
+	// Crash is whether the update is no update, but a node that loses power.
+	Crash bool
 	// End is when the run ended.
 	End      time.Duration
 	Requests []Request
@@ -109,7 +111,7 @@ func (c TargetCounts) Listed() int {
 // Zero is the moment that others count from.
 func (r *Rollout) Zero() time.Duration {
 	switch {
-	case len(r.Deletions) > 0:
+	case len(r.Deletions) > 0 && !r.Crash:
 		return r.Deletions[0].At
 	case r.Update >= 0:
 		return r.Update
@@ -168,7 +170,8 @@ func (r *Rollout) answers(s *summary) {
 	status := map[int]int{}
 	byNode, byReason, exits := map[string]any{}, map[string]any{}, map[string]any{}
 	times := []any{}
-	var longest, longest502, shortest504, lastOld, firstNew time.Duration = -1, -1, -1, -1, -1
+	var longest, lastOld, firstNew time.Duration = -1, -1, -1
+	slow, early := 0, 0
 	add := func(m map[string]any, key string) { n, _ := m[key].(float64); m[key] = n + 1 }
 	for i := range r.Requests {
 		q := &r.Requests[i]
@@ -207,24 +210,20 @@ func (r *Rollout) answers(s *summary) {
 		if q.FromBalancer {
 			status[q.Status]++
 			add(byReason, fmt.Sprintf("%d %s", q.Status, q.Reason))
-			switch q.Status {
-			case 502:
-				longest502 = max(longest502, took)
-			case 504:
-				if shortest504 < 0 || took < shortest504 {
-					shortest504 = took
-				}
+			switch {
+			case q.Status == 502 && took >= time.Second:
+				slow++
+			case q.Status == 504 && took < 10*time.Second:
+				early++
 			}
 		}
 	}
 	for name, n := range map[string]int{"requests": requests, "requestsInAll": len(r.Requests), "answersOfPods": fromPods, "errors": errors, "failedConnections": failed, "answers50x": grep,
-		"errors502": status[502], "errors503": status[503], "errors504": status[504]} {
+		"slow502s": slow, "early504s": early, "errors502": status[502], "errors503": status[503], "errors504": status[504]} {
 		s.obs[name] = float64(n)
 	}
 	s.obs["errorsByNode"], s.obs["errorsByReason"], s.obs["curlExitCodes"], s.obs["errorTimesSeconds"] = byNode, byReason, exits, times
 	s.seconds("longestAnswerSeconds", longest, longest >= 0, "no request was answered")
-	s.seconds("longest502Seconds", longest502, longest502 >= 0, "no HTTP 502")
-	s.seconds("shortest504Seconds", shortest504, shortest504 >= 0, "no HTTP 504")
 	s.seconds("lastOldAnswerSeconds", lastOld-zero, lastOld >= 0, "no old pod answered from the update on")
 	s.seconds("firstNewAnswerSeconds", firstNew-zero, firstNew >= 0, "no new pod answered")
 	s.seconds("oldAndNewSeconds", max(0, lastOld-firstNew), lastOld >= 0 && firstNew >= 0, "not both old and new pods answered")
@@ -297,7 +296,7 @@ func strings2(list []string) []any {
 
 // rollout are the observations of the Deployment.
 func (r *Rollout) rollout(s *summary) {
-	if r.Update < 0 || len(r.Steps) == 0 {
+	if r.Update < 0 || r.Crash || len(r.Steps) == 0 {
 		s.none("there was no update of the Deployment", "rolloutSeconds", "rolloutComplete", "stalledAfterSeconds")
 		s.obs["replicaSteps"], s.obs["rolloutStatus"] = []any{}, []any{}
 	} else {

@@ -4,7 +4,7 @@ package observe
 //
 // The update is the first kubectl set image, patch or rollout restart of the timeline, or the crash of a node. Counts, minima and maxima cover the time
 // from the update on, or all of the client's time if there is none. Moments count from the first deletion of one of the Deployment's pods from then on; in
-// a run without one from the update, and without an update from the client's start.
+// a run without one, and where a node crashes, from the update, and without an update from the client's start.
 const OfRollouts Family = "rollouts"
 
 // rolloutDocs documents them.
@@ -16,14 +16,14 @@ var rolloutDocs = family(OfRollouts, both,
 	Doc{Name: "errors502", Type: "number", Unit: "requests", Meaning: "Requests that the load balancer answered with HTTP 502."},
 	Doc{Name: "errors503", Type: "number", Unit: "requests", Meaning: "Requests that the load balancer answered with HTTP 503."},
 	Doc{Name: "errors504", Type: "number", Unit: "requests", Meaning: "Requests that the load balancer answered with HTTP 504."},
-	Doc{Name: "failedConnections", Type: "number", Unit: "requests", Meaning: "Requests that ended without any HTTP answer: refused, reset, timed out or an empty reply."},
+	Doc{Name: "failedConnections", Type: "number", Unit: "requests", Meaning: "Requests that ended without any HTTP answer: the connection was refused, reset, timed out or closed without a word."},
 	Doc{Name: "answers50x", Type: "number", Unit: "requests", Meaning: "Answers with HTTP 502, 503 or 504, from whomever: what grep 50[234] finds in curl -I's output."},
 	Doc{Name: "errorsByNode", Type: "map", Unit: "requests", Meaning: "errors by the load balancer's node that the client was connected to."},
 	Doc{Name: "errorsByReason", Type: "map", Unit: "requests", Meaning: "The load balancer's own answers by status and reason."},
 	Doc{Name: "errorTimesSeconds", Type: "list", Unit: "s", Meaning: "Moments at which the requests were sent that are among errors."},
 	Doc{Name: "longestAnswerSeconds", Type: "number", Unit: "s", Meaning: "Longest time from a request to its answer, whoever gave it."},
-	Doc{Name: "longest502Seconds", Type: "number", Unit: "s", Meaning: "Longest time from a request to the load balancer's HTTP 502."},
-	Doc{Name: "shortest504Seconds", Type: "number", Unit: "s", Meaning: "Shortest time from a request to the load balancer's HTTP 504."},
+	Doc{Name: "slow502s", Type: "number", Unit: "requests", Meaning: "Requests that the load balancer answered with HTTP 502 after a second or more."},
+	Doc{Name: "early504s", Type: "number", Unit: "requests", Meaning: "Requests that the load balancer answered with HTTP 504 in less than 10 s."},
 	Doc{Name: "lastOldAnswerSeconds", Type: "number", Unit: "s", Meaning: "Moment of the last answer of a pod that was made before the update."},
 	Doc{Name: "firstNewAnswerSeconds", Type: "number", Unit: "s", Meaning: "Moment of the first answer of a pod that the update made."},
 	Doc{Name: "oldAndNewSeconds", Type: "number", Unit: "s", Meaning: "How long old and new pods answered side by side: from the first answer of a new one to the last of an old one; 0 if they did not."},

@@ -38,7 +38,7 @@ func (s *Service) newALBNode(lb *LoadBalancer, subnet *vpc.Subnet, nth int, grou
 	}
 	n := &ALBNode{host: h, Metrics: map[string]int{}, listening: map[*Listener]*linux.Listener{}, idle: map[*Target][]*back{}, turn: map[*TargetGroup]int{}}
 	n.index = len(lb.ALBNodes)
-	n.changed = func() {}
+	n.changed = n.note
 	n.dropped = n.targetGone
 	h.Interface.Attach(n.device)
 	return n, nil
@@ -141,7 +141,7 @@ func (n *ALBNode) targetGone(v *view) {
 	for _, b := range n.busy {
 		if b.view == v {
 			e.After(left, "elb: deregistration delay", engine.Func(func() {
-				if b.request != nil && b.view == v {
+				if b.request != nil && b.open { // handled by the target; while it connects, the connect timeout counts
 					b.fail(502, whyDelayOver)
 				}
 			}))

@@ -25,6 +25,10 @@ type host struct {
 	// Name is the node's name in the trace, such as nlb-eu-west-1a.
 	Name string
 
+	// listed is whether the node has ever had a healthy target, unserved since when it has none; negative while it has one.
+	listed   bool
+	unserved time.Duration
+
 	service *Service
 	index   int // among the nodes of its load balancer
 	label   trace.Name

@@ -13,6 +13,11 @@ const nameTTL = 60 * time.Second
 // Source: Network Load Balancers user guide, "Availability Zone DNS affinity".
 const partialAffinity = 85
 
+// dnsFailover is how long a node of an Application Load Balancer has been without a healthy target when its address leaves the name. It is not documented;
+// Route 53's own health checks need three failures, 10 s apart. Network Load Balancers are taken to be quicker than any client notices.
+// Source: Amazon Route 53 Developer Guide, "How Route 53 determines whether a health check is healthy" (fast interval, default failure threshold).
+const dnsFailover = 30 * time.Second
+
 // Resolve answers a query for a load balancer's name by a client in a zone: one address for each zone that has a healthy target, all
 // when no zone has. Known is false for names that are no load balancer's.
 // Source: Network Load Balancers user guide, "Availability Zones", "Target group health".
@@ -27,7 +32,7 @@ func (s *Service) Resolve(name, zone string) (addrs []netip.Addr, ttl time.Durat
 		}
 		hosts := make([]*host, 0, len(lb.hosts()))
 		for _, h := range lb.hosts() {
-			if h.servesAll() {
+			if h.servesAll() || h.alb() && h.listed && s.engine.Now()-h.unserved < dnsFailover {
 				hosts = append(hosts, h)
 			}
 		}
@@ -50,6 +55,15 @@ func (s *Service) Resolve(name, zone string) (addrs []netip.Addr, ttl time.Durat
 		return addrs, nameTTL, true
 	}
 	return nil, 0, false
+}
+
+// note keeps track of since when the node is without a healthy target.
+func (h *host) note() {
+	if h.servesAll() {
+		h.listed, h.unserved = true, -1
+	} else if h.unserved < 0 {
+		h.unserved = h.service.engine.Now()
+	}
 }
 
 // servesAll says whether every target group of the load balancer has a healthy target for this node.

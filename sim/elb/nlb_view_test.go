@@ -143,3 +143,31 @@ func TestNLBFailsOpenToInitialTargets(t *testing.T) {
 		}
 	}
 }
+
+// A client that uses a port again opens another connection, although the node remembers the one before: it goes to a target of now.
+func TestNLBPortUsedAgain(t *testing.T) {
+	lag := Range{time.Second, time.Second}
+	c := newNLBCalls(t, Options{NLBPropagation: &lag})
+	client := c.hosts["client"]
+	client.Sysctl.PortRangeLow, client.Sysctl.PortRangeHigh = 40000, 40000 // the only port
+	open := func() *linux.Conn {
+		t.Helper()
+		conn, err := client.Dial(netip.AddrPortFrom(c.lb.Nodes[1].Addr, 80))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.run(t, time.Second)
+		return conn
+	}
+	open().Abort()
+	on := ""
+	for h := range c.flows {
+		on = strings.TrimSuffix(h, "/eth0")
+	}
+	c.deregister(on)
+	c.run(t, 10*time.Second)
+	clear(c.flows)
+	if conn := open(); conn.State() != linux.Established || c.flows[on+"/eth0"] != 0 {
+		t.Errorf("%v; targets %v, of which %s is gone", conn.State(), c.flows, on)
+	}
+}

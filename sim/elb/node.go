@@ -34,6 +34,7 @@ type flow struct {
 	client  packet.Tuple // client > node
 	forward packet.Tuple // as the target gets it
 	target  *Target
+	seq     uint32 // of the segment that opened it
 	used    time.Duration
 }
 
@@ -91,7 +92,9 @@ func (n *Node) Receive(p *packet.Packet) {
 			n.reset(p)
 			return
 		}
-		if f == nil || opening && s.opts.Switches.NoStickiness {
+		// The same ports with another sequence number are another connection: each is routed for itself.
+		// Source: Network Load Balancers user guide, "What is a Network Load Balancer: routing".
+		if f == nil || opening && (p.Seq != f.seq || s.opts.Switches.NoStickiness) {
 			if f != nil {
 				n.forget(f)
 			}
@@ -139,7 +142,7 @@ func (n *Node) open(l *Listener, p *packet.Packet) *flow {
 		return nil
 	}
 	t := targets[n.hash(p)%uint64(len(targets))]
-	f := &flow{client: p.Tuple(), target: t}
+	f := &flow{client: p.Tuple(), target: t, seq: p.Seq}
 	f.forward = f.client
 	f.forward.Dst, f.forward.DstPort = t.Addr, t.Port
 	text, ref := oneOf(len(targets)), t.Origin

@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,7 +40,15 @@ func patched[T Object](cl *Client, verb string, key Key, patch []byte, status bo
 		cl.done(verb, kind, key, err)
 		return none, err
 	}
-	before, err := json.Marshal(old)
+	// A patch of the status reads and writes nothing but the fields that it names: the rest need not go through JSON.
+	base := old
+	named := func(string) bool { return true }
+	if status {
+		base = reflect.New(reflect.TypeOf(old).Elem()).Interface().(T)
+		named = fieldsOf(patch)
+		copyFields(statusOf(base), statusOf(old), named)
+	}
+	before, err := json.Marshal(base)
 	if err != nil {
 		return none, err
 	}
@@ -49,12 +58,16 @@ func patched[T Object](cl *Client, verb string, key Key, patch []byte, status bo
 		cl.done(verb, kind, key, err)
 		return none, err
 	}
-	now := old.DeepCopyObject().(T)
-	blank(now)
-	if err := json.Unmarshal(after, now); err != nil {
+	read := reflect.New(reflect.TypeOf(old).Elem()).Interface().(T)
+	if err := json.Unmarshal(after, read); err != nil {
 		err = apierrors.NewBadRequest(err.Error())
 		cl.done(verb, kind, key, err)
 		return none, err
+	}
+	now := read
+	if status {
+		now = shallow(old)
+		copyFields(statusOf(now), statusOf(read), named)
 	}
 	o, err := cl.update(verb, now, status)
 	if err != nil {
@@ -69,8 +82,30 @@ func (e errUID) Error() string {
 	return "Precondition failed: UID in precondition: " + string(e.want) + ", UID in object meta: " + string(e.is)
 }
 
-// blank empties an object, so that it can be read anew.
-func blank(o Object) {
-	v := reflect.ValueOf(o).Elem()
-	v.Set(reflect.Zero(v.Type()))
+func statusOf(o Object) reflect.Value { return reflect.ValueOf(o).Elem().FieldByName("Status") }
+
+// fieldsOf says of a field of the status, by its name in JSON, whether a patch is about it. A directive of the patch makes it about all.
+func fieldsOf(patch []byte) func(name string) bool {
+	var p struct{ Status map[string]json.RawMessage }
+	all := json.Unmarshal(patch, &p) != nil
+	for k := range p.Status {
+		all = all || strings.HasPrefix(k, "$")
+	}
+	return func(name string) bool { return all || p.Status[name] != nil }
+}
+
+// copyFields copies the fields of a status that are named.
+func copyFields(to, from reflect.Value, named func(string) bool) {
+	for i := range from.NumField() {
+		if name, _, _ := strings.Cut(from.Type().Field(i).Tag.Get("json"), ","); named(name) {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+}
+
+// shallow is a copy of an object that shares what is below it, for one who writes none of that.
+func shallow[T Object](o T) T {
+	out := reflect.New(reflect.TypeOf(o).Elem())
+	out.Elem().Set(reflect.ValueOf(o).Elem())
+	return out.Interface().(T)
 }

@@ -1,6 +1,7 @@
 package simulated
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,10 +39,10 @@ type rolloutWatcher struct {
 
 	started  bool // the update has
 	pods     map[types.UID]*watchedPod
-	byAddr   map[string][]*watchedPod // in order of their creation
-	deleted  map[kube.Key]int         // index in x.Deletions
-	flows    map[string]string        // targets of an NLB's flows, by the client's end
-	dirty    bool                     // targets may have changed
+	byAddr   map[string][]*watchedPod         // in order of their creation
+	deleted  map[kube.Key]int                 // index in x.Deletions
+	flows    map[netip.AddrPort][]observe.Use // targets of an NLB's flows, by the client's end, which may serve again
+	dirty    bool                             // targets may have changed
 	dirtyAt  time.Duration
 	kinds    map[trace.Name]string
 	before   map[string]int // Events at the update
@@ -91,10 +92,10 @@ func rollouts(plan *scenario.Plan) (first, last time.Duration, deployment string
 // watchRollout watches the Deployment that the timeline updates, or else the first one.
 func watchRollout(w *sim.World, plan *scenario.Plan, record bool) watcher {
 	o := &rolloutWatcher{w: w, reader: w.Kube.As(kube.Caller{User: "observer"}), pods: map[types.UID]*watchedPod{}, byAddr: map[string][]*watchedPod{}, deleted: map[kube.Key]int{},
-		flows: map[string]string{}, kinds: map[trace.Name]string{}}
+		flows: map[netip.AddrPort][]observe.Use{}, kinds: map[trace.Name]string{}}
 	o.x = observe.Rollout{Began: plan.Settle, Complete: -1, Stalled: -1}
 	var name string
-	o.x.Update, o.last, name, _ = rollouts(plan)
+	o.x.Update, o.last, name, o.x.Crash = rollouts(plan)
 	for _, p := range plan.Objects {
 		if d, ok := p.Value.(*appsv1.Deployment); ok && (name == "" || name == d.Namespace+"/"+d.Name) {
 			o.key = kube.KeyOf(d)
@@ -135,7 +136,7 @@ func serviceOf(plan *scenario.Plan, l *sim.LoadRun) kube.Key {
 // pending is whether something of a rollout is still under way: a Deployment that is neither complete nor past its deadline, or a pod that is ending.
 func (o *rolloutWatcher) pending() bool {
 	now := o.w.Engine.Now()
-	if o.last == 0 || now > o.last+longestRollout {
+	if o.last == 0 || o.x.Crash || now > o.last+longestRollout {
 		return false
 	}
 	if now < o.last+time.Second {
@@ -183,7 +184,8 @@ func (o *rolloutWatcher) balance(r *trace.Record) {
 		o.x.Uses = append(o.x.Uses, observe.Use{At: r.Time, Target: target})
 	}
 	if p := r.Packet; p != nil {
-		o.flows[p.Src.String()+":"+strconv.Itoa(int(p.SrcPort))] = target
+		from := netip.AddrPortFrom(p.Src, p.SrcPort)
+		o.flows[from] = append(o.flows[from], observe.Use{At: r.Time, Target: target})
 	}
 }
 
@@ -198,19 +200,27 @@ func (o *rolloutWatcher) kindOf(n trace.Name) string {
 	return k
 }
 
-// begin takes stock when the update begins.
+// from is when things begin to be counted.
+func (o *rolloutWatcher) from() time.Duration {
+	if o.x.Update >= 0 {
+		return o.x.Update
+	}
+	return o.x.Began
+}
+
+// begin takes stock when things begin to be counted.
 func (o *rolloutWatcher) begin() {
 	o.started = true
 	o.x.GatesBefore = o.gates()
 	o.before = o.events()
-	o.count(o.x.Update, true, true)
+	o.count(o.from(), true)
 	if d, err := kube.Get[*appsv1.Deployment](o.reader, o.key); err == nil {
 		o.x.Counts[len(o.x.Counts)-1].HasAvailable, o.x.Counts[len(o.x.Counts)-1].Available = true, int(d.Status.AvailableReplicas)
 	}
 }
 
 func (o *rolloutWatcher) kube(r *trace.Record) {
-	if !o.started && o.x.Update >= 0 && r.Time >= o.x.Update {
+	if !o.started && r.Time >= o.from() {
 		o.begin()
 	}
 	switch o.kindOf(r.What) {
@@ -220,7 +230,7 @@ func (o *rolloutWatcher) kube(r *trace.Record) {
 	case "ReplicaSet":
 		o.replicas(r.Time)
 	case "EndpointSlice":
-		o.count(r.Time, true, false)
+		o.count(r.Time, true)
 	case "Deployment":
 		o.deployment(r.Time)
 	case "signal":
@@ -238,7 +248,7 @@ func (o *rolloutWatcher) pod(key kube.Key, now time.Duration) {
 		for _, w := range o.pods {
 			if w.key == key && !w.gone {
 				w.gone = true
-				o.count(now, false, false)
+				o.count(now, false)
 			}
 		}
 		return
@@ -250,7 +260,7 @@ func (o *rolloutWatcher) pod(key kube.Key, now time.Duration) {
 		}
 		w = &watchedPod{key: key, created: now, new: o.x.Update >= 0 && now >= o.x.Update}
 		o.pods[p.UID] = w
-		o.count(now, false, false)
+		o.count(now, false)
 	}
 	w.gates = len(p.Spec.ReadinessGates)
 	if w.addr == "" && p.Status.PodIP != "" {
@@ -259,11 +269,11 @@ func (o *rolloutWatcher) pod(key kube.Key, now time.Duration) {
 	}
 	if p.DeletionTimestamp != nil && !w.terminating {
 		w.terminating = true
-		if now >= o.x.Update && now >= o.x.Began {
+		if o.started {
 			o.deleted[key] = len(o.x.Deletions)
 			o.x.Deletions = append(o.x.Deletions, observe.PodDeletion{At: now, Addr: w.addr})
 		}
-		o.count(now, false, false)
+		o.count(now, false)
 	}
 }
 
@@ -283,9 +293,9 @@ func (o *rolloutWatcher) signal(r *trace.Record) {
 	}
 }
 
-// count notes numbers of pods, with force even before the update.
-func (o *rolloutWatcher) count(now time.Duration, endpoints, force bool) {
-	if now < o.x.Began && !force || !o.started && o.x.Update >= 0 && !force {
+// count notes numbers of pods, and of endpoints.
+func (o *rolloutWatcher) count(now time.Duration, endpoints bool) {
+	if !o.started {
 		return
 	}
 	c := observe.Counts{At: now}
@@ -498,8 +508,8 @@ func (o *rolloutWatcher) observed(rec *observe.Recording) {
 	x.End = o.w.Engine.Now()
 	o.countTargets(x.End)
 	x.Targets = o.x.Targets
-	if x.Update >= 0 && !o.started {
-		o.begin() // it was interrupted before
+	if !o.started {
+		o.begin() // nothing happened, or it was interrupted before
 	}
 	x.Counts = o.x.Counts
 	x.GatesAt = o.gates()

@@ -32,7 +32,12 @@ func (o *rolloutWatcher) requests() (out []observe.Request) {
 			continue // it had not ended when the run was interrupted
 		}
 		q := observe.Request{Sent: r.Began, Ended: r.Ended, Status: r.HTTPCode, Exit: r.Exit, Node: r.Node, FromBalancer: strings.HasPrefix(r.Server, balancerServer)}
-		target := o.flows[r.Local.String()]
+		target := ""
+		for _, u := range o.flows[r.Local] {
+			if u.At >= r.Began && u.At <= r.Ended {
+				target = u.Target
+			}
+		}
 		for _, a := range access[r.Local] {
 			if a.Created >= r.Began && a.Created <= r.Ended {
 				q.Reason = a.Reason
@@ -143,7 +148,7 @@ func (e *rolloutEvidence) byObservation() map[string][]observe.Evidence {
 			}
 		}
 	}
-	put(e.answers, "errors", "errors502", "errors503", "errors504", "errorsByNode", "errorTimesSeconds", "longest502Seconds", "shortest504Seconds")
+	put(e.answers, "errors", "errors502", "errors503", "errors504", "errorsByNode", "errorTimesSeconds", "slow502s", "early504s")
 	put(e.calls, "registerTargetsCalls", "deregisterTargetsCalls", "firstDeregisterSeconds", "lastDeregisterSeconds")
 	put(e.health, "targetStates", "minHealthyTargets", "plateau")
 	put(e.signals, "sigkills", "sigkillAfterSeconds", "stopSignalAfterSeconds")

@@ -5,9 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
@@ -95,17 +94,19 @@ func (x *Controller) patchCondition(pod *corev1.Pod, t corev1.PodConditionType, 
 	return again, err
 }
 
-// conditionPatch is the strategic merge patch that writes a condition. It is made from an object in which empty strings are left out, so that an old
-// reason and an old message stay, while a time that is not set is null, and erased.
-// Source: pkg/targetgroupbinding/resource_manager.go, buildPodConditionPatch; k8s.io/api core/v1 PodCondition (omitempty).
+// conditionPatch is the strategic merge patch that writes a condition. Empty strings are left out of it, so that an old reason and an old message stay, while a
+// time that is not set is null, and erased.
+// Source: pkg/targetgroupbinding/resource_manager.go, buildPodConditionPatch, which has strategicpatch compare an empty status with one that has the condition;
+// k8s.io/api core/v1 PodCondition (omitempty). The result is always of this form.
 func conditionPatch(pod *corev1.Pod, now corev1.PodCondition) ([]byte, error) {
-	before, err := json.Marshal(corev1.Pod{Status: corev1.PodStatus{}})
-	if err != nil {
-		return nil, err
+	var p struct {
+		Metadata struct {
+			UID types.UID `json:"uid"`
+		} `json:"metadata"`
+		Status struct {
+			Conditions []corev1.PodCondition `json:"conditions"`
+		} `json:"status"`
 	}
-	after, err := json.Marshal(corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: pod.UID}, Status: corev1.PodStatus{Conditions: []corev1.PodCondition{now}}})
-	if err != nil {
-		return nil, err
-	}
-	return strategicpatch.CreateTwoWayMergePatch(before, after, corev1.Pod{})
+	p.Metadata.UID, p.Status.Conditions = pod.UID, []corev1.PodCondition{now}
+	return json.Marshal(p)
 }
