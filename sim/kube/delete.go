@@ -2,7 +2,6 @@ package kube
 
 import (
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -56,9 +55,9 @@ func (c *Cluster) delete(kind string, key Key, opts metav1.DeleteOptions) error 
 		if opts.GracePeriodSeconds == nil || grace >= before {
 			return nil // it is being deleted, and this asks for nothing sooner
 		}
-		t = &metav1.Time{Time: t.Add(time.Duration(grace-before) * time.Second)}
+		t = &metav1.Time{Time: t.Add(Seconds(grace) - Seconds(before))}
 	} else if t == nil {
-		t = &metav1.Time{Time: c.Now().Add(time.Duration(grace) * time.Second)}
+		t = &metav1.Time{Time: c.Now().Add(Seconds(grace))}
 	}
 	now := old.DeepCopyObject().(Object)
 	now.SetDeletionTimestamp(t)

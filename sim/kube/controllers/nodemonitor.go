@@ -211,7 +211,7 @@ func toleration(p *corev1.Pod) (d time.Duration, forever bool) {
 		}
 		found = true
 		if s := t.TolerationSeconds; s != nil {
-			x := time.Duration(max(*s, 0)) * time.Second
+			x := kube.Seconds(max(*s, 0))
 			if forever || x < d {
 				d = x
 			}

@@ -95,7 +95,7 @@ func (c *container) kill(p *engine.Process, graceSeconds int64, message string) 
 	if l := c.spec.Lifecycle; l != nil && l.PreStop != nil && graceSeconds > 0 {
 		graceSeconds -= c.preStop(p, l.PreStop, graceSeconds)
 	}
-	grace := time.Duration(max(graceSeconds, minimumGraceSeconds)) * time.Second
+	grace := kube.Seconds(max(graceSeconds, minimumGraceSeconds))
 	if !c.running() || c.pod.attempt != attempt || c.pod.Node.dead {
 		return
 	}
@@ -158,7 +158,7 @@ func (c *container) preStop(p *engine.Process, h *corev1.LifecycleHandler, grace
 		}
 		p.Wake()
 	})
-	for until := began + time.Duration(graceSeconds)*time.Second; !done && e.Now() < until && c.pod.attempt == attempt; {
+	for until := began + kube.Seconds(graceSeconds); !done && e.Now() < until && c.pod.attempt == attempt; {
 		p.Wait(until - e.Now())
 	}
 	return int64((e.Now() - began) / time.Second)
