@@ -27,6 +27,7 @@ func TestEndlessGrace(t *testing.T) {
 		if p := b.pod(); !p.DeletionTimestamp.After(p.CreationTimestamp.Time) {
 			t.Errorf("deleted at %v", p.DeletionTimestamp)
 		}
+		b.mark()
 		b.delete(2)
 		b.gone()
 	}
