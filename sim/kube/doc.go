@@ -10,8 +10,9 @@
 //
 // Stored objects are immutable and shared: whoever wants to change one changes a DeepCopy and writes it back.
 //
-// Models: optimistic locking, generations, finalizers, orphan deletion is left to controllers, namespaces that must exist, allocation of
-// cluster IPs and node ports, generated names, an audit log of changes; informers with indexes; work queues with back-off.
-// Does not model yet: authentication and authorization (every caller may do everything), admission webhooks, server-side apply, API latency.
+// Models: optimistic locking, generations, finalizers, graceful deletion of pods, preconditions, namespaces that must exist, the API server's checks of
+// pods and Deployments, strategic merge patches of objects and their status, mutating webhooks, allocation of cluster IPs and node ports, generated
+// names, an audit log of changes, Events as recorders aggregate them; informers with indexes; work queues with back-off.
+// Does not model yet: authentication and authorization (every caller may do everything), server-side apply, API latency but that of webhooks.
 // Sources: kubernetes/kubernetes staging/src/k8s.io/apiserver, client-go tools/cache, util/workqueue; each constant names its own.
 package kube

@@ -33,6 +33,8 @@ type lab struct {
 	sizes map[string]int32
 	order []string
 	steps [][2]int32
+	// grew are the ReplicaSets that grew while there was a newer one.
+	grew []string
 	// seen is called after every change of a pod.
 	seen func()
 }
@@ -67,6 +69,9 @@ func (l *lab) resized(old, now *appsv1.ReplicaSet) {
 	size, known := l.sizes[now.Name]
 	if known && size == *now.Spec.Replicas {
 		return
+	}
+	if known && size < *now.Spec.Replicas && now.Name != l.order[len(l.order)-1] {
+		l.grew = append(l.grew, fmt.Sprintf("%s from %d to %d", now.Name, size, *now.Spec.Replicas))
 	}
 	if !known {
 		l.order = append(l.order, now.Name)

@@ -21,10 +21,7 @@ func (x *Deployments) rolling(r *rollout) error {
 	if up {
 		return x.status(r)
 	}
-	down, err := x.shrink(r)
-	if err != nil {
-		return err
-	}
+	down := x.shrink(r)
 	if !down && complete(r.d, &r.d.Status) {
 		if err := x.cleanup(r); err != nil {
 			return err
@@ -86,15 +83,15 @@ func mayMiss(d *appsv1.Deployment) int32 {
 }
 
 // shrink makes old ReplicaSets smaller: first by what is not available anyway, then by what more pods than needed are available.
-// Source: kubernetes/kubernetes pkg/controller/deployment/rolling.go, reconcileOldReplicaSets, cleanupUnhealthyReplicas.
-func (x *Deployments) shrink(r *rollout) (bool, error) {
+// Source: kubernetes/kubernetes pkg/controller/deployment/rolling.go, reconcileOldReplicaSets, which swallows the errors of both.
+func (x *Deployments) shrink(r *rollout) bool {
 	if specReplicas(r.old) == 0 {
-		return false, nil
+		return false
 	}
 	least := *r.d.Spec.Replicas - mayMiss(r.d)
 	most := specReplicas(r.all()) - least - (*r.newest.Spec.Replicas - r.newest.Status.AvailableReplicas)
 	if most <= 0 {
-		return false, nil
+		return false
 	}
 	byCreation(r.old)
 	var gone int32
@@ -104,12 +101,12 @@ func (x *Deployments) shrink(r *rollout) (bool, error) {
 			continue
 		}
 		n := min(most-gone, unhealthy)
-		if n < 0 {
-			return false, nil // its status is older than its size: another look, when the status has come, knows better
+		if n < 0 { // its status is of a time when it was larger: nothing is done until that is written anew
+			return false
 		}
 		now, _, err := x.scale(r.d, rs, *rs.Spec.Replicas-n)
-		if err != nil {
-			return false, nil // an error here counts as "no step taken"; a newer ReplicaSet brings the next look
+		if err != nil { // somebody has changed it: it will come again when the cache has seen that
+			return false
 		}
 		r.old[i] = now
 		gone += n
@@ -122,13 +119,13 @@ func (x *Deployments) shrink(r *rollout) (bool, error) {
 		}
 		n := min(*rs.Spec.Replicas, spare-scaled)
 		now, _, err := x.scale(r.d, rs, *rs.Spec.Replicas-n)
-		if err != nil {
-			return false, nil
+		if err != nil { // somebody has changed it: it will come again when the cache has seen that
+			return false
 		}
 		r.old[i] = now
 		scaled += n
 	}
-	return gone+scaled > 0, nil
+	return gone+scaled > 0
 }
 
 // specReplicas is how many pods ReplicaSets want.

@@ -92,7 +92,7 @@ func TestRollingUpdateOfTen(t *testing.T) {
 }
 
 // Never are more pods asked for than replicas and surge, nor are there more for long; never are fewer available than replicas without what may be missing,
-// whatever the sizes, the times and a second update that comes in between; and in the end all is new. There may be more pods for a moment: what a
+// whatever the sizes, the times and a second update that comes in between; and in the end all is new; no old ReplicaSet grows. There may be more pods for a moment: what a
 // ReplicaSet deletes and another creates is not done by one hand.
 func TestRollingUpdateKeepsItsLimits(t *testing.T) {
 	for seed := range uint64(60) {
@@ -147,6 +147,9 @@ func TestRollingUpdateKeepsItsLimits(t *testing.T) {
 		l.run(20 * time.Minute)
 		if all, available := l.count(); !l.done() || all != replicas || available != replicas {
 			t.Errorf("%s: not done: %d pods, %d available", what, all, available)
+		}
+		if len(l.grew) > 0 {
+			t.Errorf("%s: old ReplicaSets grew: %v", what, l.grew)
 		}
 	}
 }
