@@ -16,7 +16,7 @@ import (
 // Whatever people do to a Deployment, and in whatever order, in the end its pods are as many as it asks for, of its image, and it says that it is done.
 func TestDisorderComesToRest(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 11))
-	for n := range 25 {
+	for n := range 15 {
 		d := webDeployment(int32(r.IntN(8)), "", "")
 		d.Spec.MinReadySeconds = int32(r.IntN(2) * 5)
 		b := newRolloutBench(t, uint64(n), d)

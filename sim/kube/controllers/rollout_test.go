@@ -225,7 +225,7 @@ func TestFenceposts(t *testing.T) {
 // The path of an update of ten replicas with 25 % and 25 %: three new, two old away at once, two new; then by ones as they become available.
 // Seen on EKS: kubectl rollout status begins with 5 out of 10, since the steps before are over when it looks.
 func TestPathOfARollingUpdate(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(6) {
 		b := newRolloutBench(t, seed, webDeployment(10, "", ""))
 		b.run(30 * time.Second)
 		began := b.engine.Now()
@@ -301,7 +301,7 @@ const lag = 20 * time.Millisecond
 // maxUnavailable; and every update ends, also when another follows it before.
 func TestBoundsOfARollingUpdate(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
-	for n := range 80 {
+	for n := range 30 {
 		replicas := int32(1 + r.IntN(12))
 		number := func() string {
 			if r.IntN(2) == 0 {
