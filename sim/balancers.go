@@ -38,5 +38,8 @@ func Refuse(o any) error {
 	if err := kube.Refuse(o); err != nil {
 		return err
 	}
+	if err := refusePrograms(o); err != nil {
+		return err
+	}
 	return lbc.Refuse(o)
 }

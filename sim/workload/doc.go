@@ -2,7 +2,8 @@
 //
 // Models: web servers (nginx, the page of docker-2048, ekslab's own image) with keep-alive connections and their time limits, requests that take time,
 // statuses by path; how they end: by SIGQUIT nginx closes its port and what is idle and finishes what is in hand, by SIGTERM it ends at once; a shell
-// that waits (netshoot); commands of hooks and probes (sleep, true, false, alone or in a script); and curl: names with several addresses, connect
+// that waits (netshoot); commands of hooks and probes (sleep, true, false, nginx -s, kill, alone or in a
+// script); and curl: names with several addresses, connect
 // limits, the next address when one fails.
 // Does not model: request bodies, pipelining, TLS; any other image; asking for one returns engine.ErrNotModelled.
 //

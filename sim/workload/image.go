@@ -69,6 +69,9 @@ func (im Images) Find(image string) (Program, error) {
 			return p, nil
 		}
 	}
+	if p, ok := im[anyImage]; ok {
+		return p, nil
+	}
 	return nil, engine.NotModelled("image %q", image)
 }
 

@@ -56,6 +56,11 @@ type Nginx struct {
 	StopSignal Signal
 	// Graceful is whether every signal that asks it to end lets it finish what is in hand; nginx does so for SIGQUIT only.
 	Graceful bool
+	// Ports it listens on. None means 80, and NoPorts none at all.
+	Ports   []uint16
+	NoPorts bool
+	// AnyPath is whether what has no status of its own is answered with 200.
+	AnyPath bool
 }
 
 // start starts the server. It listens on port 80, whatever containerPort says, as the official image does. The container's environment may say otherwise
@@ -83,7 +88,11 @@ func (n Nginx) start(c Container) error {
 	if !s.Wrapped { // else the kernel drops what the shell does not handle
 		c.Task.OnSignal = s.signal
 	}
-	return s.serve(c.Namespace, 80)
+	ports := n.Ports
+	if len(ports) == 0 && !n.NoPorts {
+		ports = []uint16{80}
+	}
+	return s.serve(c.Namespace, ports)
 }
 
 // game2048 is a page with a game, served by an nginx that does not tell its version, in an image that names no stop signal.

@@ -82,12 +82,40 @@ func statuses(s string) (map[string]int, error) {
 	return out, nil
 }
 
-// Check returns an error for containers whose settings mean nothing.
+// Check returns an error for containers whose settings mean nothing, or whose hooks and probes run commands that are not modelled.
 func Check(pod *corev1.PodSpec) error {
 	for i := range pod.Containers {
-		if err := new(Nginx).read(&pod.Containers[i]); err != nil {
+		c := &pod.Containers[i]
+		if err := new(Nginx).read(c); err != nil {
 			return err
+		}
+		for _, x := range commands(c) {
+			if _, err := parse(x.Command); err != nil {
+				return fmt.Errorf("container %s: %w", c.Name, err)
+			}
 		}
 	}
 	return nil
+}
+
+// commands are what a container's hooks and probes execute.
+func commands(c *corev1.Container) (out []*corev1.ExecAction) {
+	add := func(a *corev1.ExecAction) {
+		if a != nil && len(a.Command) > 0 {
+			out = append(out, a)
+		}
+	}
+	for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+		if p != nil {
+			add(p.Exec)
+		}
+	}
+	if l := c.Lifecycle; l != nil {
+		for _, h := range []*corev1.LifecycleHandler{l.PostStart, l.PreStop} {
+			if h != nil {
+				add(h.Exec)
+			}
+		}
+	}
+	return out
 }

@@ -122,7 +122,8 @@ type ExecError string
 func (e ExecError) Error() string { return string(e) }
 
 // Exec runs a command in the container beside the task, on the process p, and returns its exit code. It ends early when the task does, with the code
-// of a killed process. Commands are sleep, true and false, alone or in a script for sh -c; any other ends the run as not modelled.
+// of a killed process. Commands are sleep, true, false, nginx -s and kill of
+// the first process, alone or in a script for sh -c; any other ends the run as not modelled.
 func (t *Task) Exec(p *engine.Process, command []string) (int, error) {
 	if len(command) == 0 {
 		return 0, ExecError("no command")
@@ -144,6 +145,9 @@ func (t *Task) Exec(p *engine.Process, command []string) (int, error) {
 		case "sleep":
 			t.sleep(p, c.wait)
 			code = 0
+		case "signal": // what sends one returns at once
+			code = 0
+			t.Signal(c.signal)
 		}
 		if t.ended {
 			return killed, nil
@@ -163,8 +167,9 @@ func (t *Task) sleep(p *engine.Process, d time.Duration) {
 
 // step is one command of a script.
 type step struct {
-	name string
-	wait time.Duration
+	name   string
+	wait   time.Duration
+	signal Signal
 }
 
 // parse reads a command line: a script of steps, one after the other.
@@ -199,6 +204,15 @@ func simple(words []string) (step, error) {
 	case name == "sleep" && len(words) == 2:
 		d, err := seconds(words[1])
 		return step{name: name, wait: d}, err
+	case name == "nginx" && len(words) == 3 && words[1] == "-s" && words[2] == "quit":
+		return step{name: "signal", signal: SIGQUIT}, nil
+	case name == "nginx" && len(words) == 3 && words[1] == "-s" && words[2] == "stop":
+		return step{name: "signal", signal: SIGTERM}, nil
+	case name == "kill" && len(words) == 3 && words[2] == "1":
+		sig := strings.TrimPrefix(strings.TrimPrefix(words[1], "-"), "SIG")
+		if sig == "TERM" || sig == "QUIT" || sig == "INT" {
+			return step{name: "signal", signal: Signal("SIG" + sig)}, nil
+		}
 	case (name == "true" || name == "false") && len(words) == 1:
 		return step{name: name}, nil
 	}

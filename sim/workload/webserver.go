@@ -35,10 +35,15 @@ type webConn struct {
 	timer    engine.Timer
 }
 
-// serve opens the port.
-func (s *webServer) serve(ns *linux.Namespace, port uint16) error {
+// serve opens the ports.
+func (s *webServer) serve(ns *linux.Namespace, ports []uint16) error {
 	s.conns = map[*linux.Conn]*webConn{}
-	return s.task.Listen(ns, port, s.accept)
+	for _, port := range ports {
+		if err := s.task.Listen(ns, port, s.accept); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *webServer) accept(conn *linux.Conn) {
@@ -127,7 +132,7 @@ func (c *webConn) answer(method, path string) {
 	status, ok := s.Statuses[path]
 	if !ok {
 		status = http.StatusNotFound
-		if path == "/" || path == "/index.html" {
+		if s.AnyPath || path == "/" || path == "/index.html" {
 			status = http.StatusOK
 		}
 	}
