@@ -117,12 +117,12 @@ func TestNodeThatLosesPower(t *testing.T) {
 func TestEvictionIsHeldBack(t *testing.T) {
 	w := small(t, InTree, 3, false, nil)
 	settle(t, w)
-	for _, n := range w.Nodes {
-		renewed, ok := w.Kubelets.Crash(n.Name)
-		if !ok {
+	// Ten seconds apart, so that the first has its taint before the last is called unknown.
+	for i, n := range w.Nodes {
+		if _, ok := w.Kubelets.Crash(n.Name); !ok {
 			t.Fatalf("%s has no kubelet", n.Name)
 		}
-		w.monitor.Silent(n.Name, renewed)
+		w.monitor.Silent(n.Name, w.Engine.Now()+time.Duration(i)*10*time.Second)
 	}
 	if err := w.Engine.Run(w.Engine.Now()+15*time.Minute, nil); err != nil {
 		t.Fatal(err)

@@ -225,7 +225,7 @@ func TestFenceposts(t *testing.T) {
 // The path of an update of ten replicas with 25 % and 25 %: three new, two old away at once, two new; then by ones as they become available.
 // Seen on EKS: kubectl rollout status begins with 5 out of 10, since the steps before are over when it looks.
 func TestPathOfARollingUpdate(t *testing.T) {
-	for _, seed := range []uint64{0, 1, 2, 3, 4, 14} { // in 14 two pods become available while a status is on its way
+	for seed := range uint64(6) {
 		b := newRolloutBench(t, seed, webDeployment(10, "", ""))
 		b.run(30 * time.Second)
 		began := b.engine.Now()
