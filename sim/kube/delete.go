@@ -2,7 +2,6 @@ package kube
 
 import (
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -56,14 +55,9 @@ func (c *Cluster) delete(kind string, key Key, opts metav1.DeleteOptions) error 
 		if opts.GracePeriodSeconds == nil || grace >= before {
 			return nil // it is being deleted, and this asks for nothing sooner
 		}
-		t = &metav1.Time{Time: t.Add(time.Duration(grace-before) * time.Second)}
+		t = &metav1.Time{Time: t.Add(Seconds(grace) - Seconds(before))}
 	} else if t == nil {
-		t = &metav1.Time{Time: c.Now().Add(time.Duration(grace) * time.Second)}
-	}
-	if grace == 0 && len(old.GetFinalizers()) == 0 {
-		c.remove(k, key, old)
-		c.notify(kind, old, nil)
-		return nil
+		t = &metav1.Time{Time: c.Now().Add(Seconds(grace))}
 	}
 	now := old.DeepCopyObject().(Object)
 	now.SetDeletionTimestamp(t)
@@ -72,6 +66,16 @@ func (c *Cluster) delete(kind string, key Key, opts metav1.DeleteOptions) error 
 		now.SetGeneration(old.GetGeneration() + 1)
 	}
 	c.bump(now)
+	if grace == 0 && len(old.GetFinalizers()) == 0 {
+		if _, ok := old.(*corev1.Pod); ok {
+			// What can be deleted gracefully is written once more before it goes, so that a kubelet learns that its time is up.
+			c.notify(kind, old, now)
+			old = now
+		}
+		c.remove(k, key, old)
+		c.notify(kind, old, nil)
+		return nil
+	}
 	k.objects[key] = now
 	c.notify(kind, old, now)
 	return nil

@@ -7,9 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/kube"
@@ -25,13 +23,13 @@ type EndpointSlices struct {
 	services *kube.Informer[*corev1.Service]
 	pods     *kube.Informer[*corev1.Pod]
 	nodes    *kube.Informer[*corev1.Node]
-	// written is each Service's slices as they were last written. The real controller reads its cache, and waits while that is behind its own writes.
-	written map[kube.Key][]*discoveryv1.EndpointSlice
+	// made are the slices of each Service.
+	made map[kube.Key][]kube.Key
 }
 
 // NewEndpointSlices starts the endpointslice controller.
 func NewEndpointSlices(c *kube.Cluster, services *kube.Informer[*corev1.Service], pods *kube.Informer[*corev1.Pod], nodes *kube.Informer[*corev1.Node]) *EndpointSlices {
-	s := &EndpointSlices{client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:endpointslice-controller"}), services: services, pods: pods, nodes: nodes, written: map[kube.Key][]*discoveryv1.EndpointSlice{}}
+	s := &EndpointSlices{client: c.As(kube.Caller{User: "system:serviceaccount:kube-system:endpointslice-controller"}), services: services, pods: pods, nodes: nodes, made: map[kube.Key][]kube.Key{}}
 	s.queue = kube.NewQueue(c.Engine(), "endpointslice-controller", kube.ControllerBackoff, s.reconcile)
 	services.Index("namespace", func(s *corev1.Service) []string { return []string{s.Namespace} })
 	pods.Index("label", func(p *corev1.Pod) []string {
@@ -43,8 +41,7 @@ func NewEndpointSlices(c *kube.Cluster, services *kube.Informer[*corev1.Service]
 	})
 	services.Handle(func(old, now *corev1.Service) {
 		if now == nil {
-			delete(s.written, kube.KeyOf(old)) // the garbage collector removes them
-			return
+			now = old
 		}
 		s.queue.Add(kube.KeyOf(now))
 	})
@@ -74,156 +71,85 @@ func endpointChanged(old, now *corev1.Pod) bool {
 		old.Status.Phase != now.Status.Phase || !reflect.DeepEqual(old.Labels, now.Labels)
 }
 
+// reconcile is one sync of a Service: for each set of ports, since a named target port may be another number in other pods.
+// Source: kubernetes/kubernetes pkg/controller/endpointslice/reconciler.go, reconcile.
 func (s *EndpointSlices) reconcile(_ *engine.Process, k kube.Key) error {
 	svc, ok := s.services.Get(k)
-	if !ok || len(svc.Spec.Selector) == 0 {
+	if !ok {
+		delete(s.made, k) // the garbage collector removes them
 		return nil
 	}
-	pods := s.selected(svc)
-	var ports []discoveryv1.EndpointPort
-	for i := range svc.Spec.Ports {
-		p := &svc.Spec.Ports[i]
-		number, ok := targetPort(p, pods)
-		if !ok {
-			continue
-		}
-		ports = append(ports, discoveryv1.EndpointPort{Name: &p.Name, Protocol: &p.Protocol, Port: &number})
+	if len(svc.Spec.Selector) == 0 {
+		return nil
 	}
-	var want []discoveryv1.Endpoint
-	for _, p := range pods {
+	var order []string
+	groups := map[string]*portGroup{}
+	for _, p := range s.selected(svc) {
 		if p.Status.PodIP == "" || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue
 		}
-		want = append(want, s.endpoint(p))
+		ports, id := endpointPorts(svc, p)
+		if groups[id] == nil {
+			groups[id] = &portGroup{ports: ports, want: map[endpointKey]discoveryv1.Endpoint{}}
+			order = append(order, id)
+		}
+		groups[id].add(s.endpoint(p))
 	}
-	return s.write(k, svc, ports, want)
+	var plan slicePlan
+	have := map[string][]*discoveryv1.EndpointSlice{}
+	stored := s.stored(k)
+	for _, e := range stored {
+		id := portsID(e.Ports)
+		if groups[id] == nil {
+			plan.drop = append(plan.drop, e)
+		}
+		have[id] = append(have[id], e)
+	}
+	for _, id := range order {
+		fill(&plan, svc, groups[id], have[id])
+	}
+	plan.finish(svc, len(stored))
+	return s.write(k, plan)
 }
 
-// write brings a Service's slices in line with few writes: endpoints stay in their slice; new ones go where something changes anyway, then where there is
-// room, then into new slices.
-// Source: kubernetes/kubernetes staging/src/k8s.io/endpointslice/reconciler.go, reconcileByPortMapping.
-func (s *EndpointSlices) write(k kube.Key, svc *corev1.Service, ports []discoveryv1.EndpointPort, want []discoveryv1.Endpoint) error {
-	missing := make(map[string]int, len(want)) // by address, the place in want
-	for i := range want {
-		missing[want[i].Addresses[0]] = i
-	}
-	type plan struct {
-		slice   *discoveryv1.EndpointSlice
-		ends    []discoveryv1.Endpoint
-		changed bool
-	}
-	var plans []*plan
-	for _, old := range s.written[k] {
-		p := &plan{slice: old}
-		if !reflect.DeepEqual(old.Ports, ports) {
-			p.changed = true
-		} else {
-			for i := range old.Endpoints {
-				j, ok := missing[old.Endpoints[i].Addresses[0]]
-				if !ok {
-					p.changed = true
-					continue
-				}
-				delete(missing, old.Endpoints[i].Addresses[0])
-				p.changed = p.changed || !reflect.DeepEqual(old.Endpoints[i], want[j])
-				p.ends = append(p.ends, want[j])
-			}
+// write makes the slices as planned: creations first, deletions last, so that no endpoint is missing in between.
+func (s *EndpointSlices) write(k kube.Key, p slicePlan) error {
+	for _, e := range p.create {
+		o, err := s.client.Create(e)
+		if err != nil {
+			return err
 		}
-		plans = append(plans, p)
+		s.made[k] = append(s.made[k], kube.KeyOf(o))
 	}
-	var rest []discoveryv1.Endpoint
-	for i := range want {
-		if j, ok := missing[want[i].Addresses[0]]; ok && j == i {
-			rest = append(rest, want[i])
+	for _, e := range p.update {
+		if _, err := s.client.Update(e); err != nil {
+			return err
 		}
 	}
-	fill := func(p *plan) {
-		n := min(len(rest), maxEndpoints-len(p.ends))
-		if n > 0 {
-			p.ends, rest, p.changed = append(p.ends, rest[:n]...), rest[n:], true
+	for _, e := range p.drop {
+		if err := s.drop(k, e); err != nil {
+			return err
 		}
 	}
-	for _, p := range plans {
-		if p.changed && reflect.DeepEqual(p.slice.Ports, ports) {
-			fill(p)
-		}
-	}
-	if len(rest) > 0 && len(rest) < maxEndpoints { // the fullest that has room for all
-		var best *plan
-		for _, p := range plans {
-			if !p.changed && len(p.ends)+len(rest) <= maxEndpoints && (best == nil || len(p.ends) > len(best.ends)) {
-				best = p
-			}
-		}
-		if best != nil {
-			fill(best)
-		}
-	}
-	for len(rest) > 0 || len(plans) == 0 { // a Service without endpoints has an empty slice
-		p := &plan{}
-		plans = append(plans, p)
-		fill(p)
-		if len(rest) == 0 {
-			p.changed = true
-			break
-		}
-	}
-	var kept []*discoveryv1.EndpointSlice
-	left := 0 // slices that stay
-	for _, p := range plans {
-		if len(p.ends) > 0 {
-			left++
-		}
-	}
-	for i, p := range plans {
-		placeholder := left == 0 && i == len(plans)-1
-		switch {
-		case !p.changed:
-			kept = append(kept, p.slice)
-		case p.slice != nil && (len(p.ends) == 0 && !placeholder):
-			if err := kube.Delete[*discoveryv1.EndpointSlice](s.client, kube.KeyOf(p.slice)); err != nil && !apierrors.IsNotFound(err) {
-				return err
-			}
-		case p.slice == nil:
-			o, err := s.client.Create(newSlice(svc, ports, p.ends))
-			if err != nil {
-				return err
-			}
-			kept = append(kept, o.(*discoveryv1.EndpointSlice))
-		default:
-			now := p.slice.DeepCopy()
-			now.Endpoints, now.Ports = p.ends, ports
-			o, err := s.client.Update(now)
-			if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // somebody else's doing: look again
-				s.reread(k)
-			}
-			if err != nil {
-				return err
-			}
-			kept = append(kept, o.(*discoveryv1.EndpointSlice))
-		}
-	}
-	s.written[k] = kept
 	return nil
 }
 
-// reread takes a Service's slices as they are.
-func (s *EndpointSlices) reread(k kube.Key) {
-	var out []*discoveryv1.EndpointSlice
-	for _, old := range s.written[k] {
-		if now, err := kube.Get[*discoveryv1.EndpointSlice](s.client, kube.KeyOf(old)); err == nil {
-			out = append(out, now)
-		}
+func (s *EndpointSlices) drop(k kube.Key, e *discoveryv1.EndpointSlice) error {
+	s.made[k] = slices.DeleteFunc(s.made[k], func(x kube.Key) bool { return x == kube.KeyOf(e) })
+	if err := kube.Delete[*discoveryv1.EndpointSlice](s.client, kube.KeyOf(e)); err != nil && !apierrors.IsNotFound(err) {
+		return err
 	}
-	s.written[k] = out
+	return nil
 }
 
-func newSlice(svc *corev1.Service, ports []discoveryv1.EndpointPort, ends []discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
-	return &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, GenerateName: svc.Name + "-", Labels: map[string]string{discoveryv1.LabelServiceName: svc.Name, discoveryv1.LabelManagedBy: "endpointslice-controller.k8s.io"},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(svc, corev1.SchemeGroupVersion.WithKind("Service"))}},
-		AddressType: discoveryv1.AddressTypeIPv4, Ports: ports, Endpoints: ends,
+// stored are the slices that the controller has made for a Service.
+func (s *EndpointSlices) stored(k kube.Key) (out []*discoveryv1.EndpointSlice) {
+	for _, key := range s.made[k] {
+		if e, err := kube.Get[*discoveryv1.EndpointSlice](s.client, key); err == nil {
+			out = append(out, e)
+		}
 	}
+	return out
 }
 
 // selected is the pods that a Service selects, found by one of its labels.
@@ -258,21 +184,4 @@ func (s *EndpointSlices) endpoint(p *corev1.Pod) discoveryv1.Endpoint {
 		ep.Zone = &zone
 	}
 	return ep
-}
-
-// targetPort is the number of a Service's target port, which may be the name of a container's port.
-func targetPort(p *corev1.ServicePort, pods []*corev1.Pod) (int32, bool) {
-	if p.TargetPort.Type == intstr.Int {
-		return p.TargetPort.IntVal, true
-	}
-	for _, pod := range pods {
-		for _, c := range pod.Spec.Containers {
-			for _, cp := range c.Ports {
-				if cp.Name == p.TargetPort.StrVal {
-					return cp.ContainerPort, true
-				}
-			}
-		}
-	}
-	return 0, false
 }

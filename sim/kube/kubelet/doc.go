@@ -5,6 +5,7 @@
 // postStart hooks; readiness, liveness and startup probes over the pod's network; readiness gates; resolv.conf by DNS policy; Events; statuses.
 // Does not model yet: volumes, init containers, image pulls, evictions, restart policies but Always. Asking for them ends the run with
 // engine.ErrNotModelled.
-// Unlike Kubernetes: a second deletion with a shorter grace period does not hurry a container that is being stopped already.
+// The kubelets of 1.22 to 1.27 differ: there a container has its whole grace period again after its preStop hook, so that SIGKILL may come as late as
+// twice the period (kubernetes/kubernetes issue 115817, put right in 1.28). Here what the hook takes is taken from the period in all versions.
 // Source: kubernetes/kubernetes pkg/kubelet.
 package kubelet

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/ekslab/ekslab/sim/engine"
+	"github.com/ekslab/ekslab/sim/kube"
 )
 
 // hookTimeout is as long as the kubelet waits for the answer to a hook's request: for ever, but for the kernel and the grace period.
@@ -23,7 +24,7 @@ func (c *container) hook(p *engine.Process, h *corev1.LifecycleHandler) error {
 		}
 		return err
 	case h.Sleep != nil:
-		p.Sleep(time.Duration(h.Sleep.Seconds) * time.Second)
+		p.Sleep(kube.Seconds(h.Sleep.Seconds))
 		return nil
 	case h.HTTPGet != nil:
 		to, err := c.address(h.HTTPGet.Host, h.HTTPGet.Port)

@@ -63,8 +63,12 @@ type Pod struct {
 	begun      time.Duration
 	containers []*container
 	ending     bool // it is to be stopped
-	stopped    bool // all is stopped and gone
-	status     statusWriter
+	// graceSeconds is what it has for that; attempt counts how often that was set: each time its containers are stopped anew.
+	graceSeconds int64
+	attempt      int
+	stopping     []*engine.Process
+	stopped      bool // all is stopped and gone
+	status       statusWriter
 }
 
 // New starts kubelets that work on what the cache of pods says.
@@ -114,7 +118,7 @@ func (k *Kubelets) seen(o *corev1.Pod) {
 	before := pod.Object
 	pod.Object = o
 	if o.DeletionTimestamp != nil {
-		pod.end()
+		pod.end(*o.DeletionGracePeriodSeconds)
 		return
 	}
 	if pod.worker == nil && before != o && gates(before) == gates(o) {
@@ -133,7 +137,11 @@ func (k *Kubelets) removed(o *corev1.Pod) {
 		k.forget(pod)
 		return
 	}
-	pod.end()
+	if g := pod.Object.Spec.TerminationGracePeriodSeconds; g != nil {
+		pod.end(*g)
+		return
+	}
+	pod.end(minimumGraceSeconds)
 }
 
 func (k *Kubelets) forget(pod *Pod) {

@@ -26,20 +26,29 @@ const cleanup = 100 * time.Millisecond
 func (pod *Pod) stop(p *engine.Process) {
 	k := pod.kubelets
 	pod.report()
-	left := 0
-	for _, c := range pod.containers {
-		if !c.running() {
-			continue
+	for attempt := 0; attempt != pod.attempt && !pod.Node.dead; {
+		attempt = pod.attempt
+		left := 0
+		for _, c := range pod.containers {
+			if !c.running() {
+				continue
+			}
+			left++
+			pod.stopping = append(pod.stopping, k.engine.Go("kubelet "+pod.Node.Name+": stop", func(q *engine.Process) {
+				c.kill(q, pod.graceSeconds, "")
+				left--
+				p.Wake()
+			}))
 		}
-		left++
-		k.engine.Go("kubelet "+pod.Node.Name+": stop", func(q *engine.Process) {
-			c.kill(q, max(1, c.grace()), "")
-			left--
-			p.Wake()
-		})
-	}
-	for left > 0 {
-		p.Wait(-1)
+		for left > 0 {
+			p.Wait(-1)
+			if attempt != pod.attempt { // a shorter grace: whoever waits for a longer one gives up
+				for _, q := range pod.stopping {
+					q.Wake()
+				}
+			}
+		}
+		pod.stopping = nil
 	}
 	for _, c := range pod.containers {
 		c.stopProbes()
@@ -80,23 +89,27 @@ func (c *container) kill(p *engine.Process, graceSeconds int64, message string) 
 	if message == "" {
 		message = "Stopping container " + c.spec.Name
 	}
+	attempt := c.pod.attempt
 	c.event(corev1.EventTypeNormal, "Killing", "%s", message)
 	c.stopProbes(liveness, startup)
 	if l := c.spec.Lifecycle; l != nil && l.PreStop != nil && graceSeconds > 0 {
 		graceSeconds -= c.preStop(p, l.PreStop, graceSeconds)
 	}
-	grace := time.Duration(max(graceSeconds, minimumGraceSeconds)) * time.Second
-	if !c.running() {
+	grace := kube.Seconds(max(graceSeconds, minimumGraceSeconds))
+	if !c.running() || c.pod.attempt != attempt || c.pod.Node.dead {
 		return
 	}
 	p.Sleep(k.draw("container stop", *k.opts.ContainerStop))
+	if !c.running() || c.pod.attempt != attempt || c.pod.Node.dead {
+		return
+	}
 	task := c.task
 	signal := c.stopSignal()
 	k.say(c, "signal", string(signal))
 	c.waiter = p
 	defer func() { c.waiter = nil }()
 	task.Signal(signal)
-	if c.awaitEnd(p, task, grace) {
+	if c.awaitEnd(p, task, grace) || c.pod.attempt != attempt || c.pod.Node.dead {
 		return
 	}
 	k.say(c, "signal", string(workload.SIGKILL))
@@ -105,16 +118,16 @@ func (c *container) kill(p *engine.Process, graceSeconds int64, message string) 
 
 // awaitEnd waits for a task's end, and says whether it came in time.
 func (c *container) awaitEnd(p *engine.Process, task *workload.Task, limit time.Duration) bool {
-	e := c.pod.kubelets.engine
+	e, attempt := c.pod.kubelets.engine, c.pod.attempt
 	until := e.Now() + limit
-	for !task.Ended() {
+	for !task.Ended() && c.pod.attempt == attempt {
 		left := until - e.Now()
 		if left <= 0 {
 			return false
 		}
 		p.Wait(left)
 	}
-	return true
+	return task.Ended()
 }
 
 // stopSignal is the signal that asks the container to end.
@@ -131,23 +144,22 @@ func (c *container) stopSignal() workload.Signal {
 // preStop runs the hook, for as long as the grace period lasts, and returns the whole seconds that it took.
 // Source: kubernetes/kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go, executePreStopHook.
 func (c *container) preStop(p *engine.Process, h *corev1.LifecycleHandler, graceSeconds int64) int64 {
-	e := c.pod.kubelets.engine
+	e, attempt := c.pod.kubelets.engine, c.pod.attempt
 	began := e.Now()
-	var err error
 	done := false
 	e.Go("kubelet: preStop", func(q *engine.Process) {
-		err = c.hook(q, h)
+		err := c.hook(q, h)
 		done = true
-		if errors.Is(err, engine.ErrNotModelled) {
+		switch {
+		case errors.Is(err, engine.ErrNotModelled):
 			e.Fail(err)
+		case err != nil: // also when nobody waits for it any more: it ends with its container
+			c.event(corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
 		}
 		p.Wake()
 	})
-	for until := began + time.Duration(graceSeconds)*time.Second; !done && e.Now() < until; {
+	for until := began + kube.Seconds(graceSeconds); !done && e.Now() < until && c.pod.attempt == attempt; {
 		p.Wait(until - e.Now())
-	}
-	if done && err != nil {
-		c.event(corev1.EventTypeWarning, "FailedPreStopHook", "PreStopHook failed")
 	}
 	return int64((e.Now() - began) / time.Second)
 }

@@ -31,12 +31,15 @@ func (pod *Pod) wake() {
 	pod.worker = pod.kubelets.engine.Go("kubelet "+pod.Node.Name, pod.work)
 }
 
-// end has the pod stopped.
-func (pod *Pod) end() {
-	if pod.ending {
+// end has the pod stopped within some seconds, at least one. Asked again, it can only become sooner.
+// Source: kubernetes/kubernetes pkg/kubelet/pod_workers.go, calculateEffectiveGracePeriod.
+func (pod *Pod) end(graceSeconds int64) {
+	graceSeconds = max(graceSeconds, 1)
+	if pod.ending && graceSeconds >= pod.graceSeconds {
 		return
 	}
-	pod.ending = true
+	pod.ending, pod.graceSeconds = true, graceSeconds
+	pod.attempt++
 	pod.wake()
 }
 
