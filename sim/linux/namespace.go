@@ -24,7 +24,7 @@ type Namespace struct {
 
 	kernel  *Kernel
 	label   trace.Name
-	devices []*Device // index 0 is unused
+	devices []*Device    // index 0 is unused
 	local   []netip.Addr // sorted
 	fib     *route.Database
 	rules   *netfilter.Ruleset
