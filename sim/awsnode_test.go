@@ -113,7 +113,12 @@ func TestNoAddressWhileTheDaemonRestarts(t *testing.T) {
 
 // A node is not ready, and takes no pods but its agents, until the plugin's configuration is there.
 func TestNodesAreNotReadyWithoutTheirPlugin(t *testing.T) {
-	w := poolLab{seed: 1, perZone: []int{2}, pods: []int{1, 1}}.run(t, 100*time.Millisecond)
+	w, err := New(poolLab{seed: 1, perZone: []int{2}}.spec(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	w.Apply(0, Objects{podsOn(w, 0, 1), podsOn(w, 1, 1)})
 	ready := map[string]time.Duration{}
 	w.watch(t, 2*time.Minute, 50*time.Millisecond, func() {
 		for _, n := range w.Nodes {
