@@ -222,3 +222,38 @@ func TestCustomNetworking(t *testing.T) {
 		}
 	}
 }
+
+// What makes no sense is said before the world begins.
+func TestSpecsOfAddressesThatMakeNoSense(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		change     func(*Spec)
+	}{
+		{"a version", "1.11", func(s *Spec) { s.VPCCNI.Version = "1.11" }},
+		{"a variable", "WARM_IPS", func(s *Spec) { s.VPCCNI.Env = map[string]string{"WARM_IPS": "1"} }},
+		{"an ENIConfig without its subnet", `no subnet "nowhere"`, func(s *Spec) { s.VPCCNI.ENIConfigs = []ENIConfig{{"a", "nowhere"}} }},
+		{"an ENIConfig twice", "two of it", func(s *Spec) { s.VPCCNI.ENIConfigs = []ENIConfig{{"a", "zone-1"}, {"a", "zone-1"}} }},
+		{"negative max-pods", "max-pods is -1", func(s *Spec) { s.NodeGroups[0].MaxPods = -1 }},
+		{"no CIDR block", "no CIDR block", func(s *Spec) { s.VPC.CIDRs = nil }},
+		{"six CIDR blocks", "at most 5", func(s *Spec) {
+			for i := range 5 {
+				s.VPC.CIDRs = append(s.VPC.CIDRs, netip.PrefixFrom(netip.AddrFrom4([4]byte{100, byte(64 + i), 0, 0}), 16))
+			}
+		}},
+		{"a subnet outside", "not inside", func(s *Spec) { s.VPC.Subnets[0].CIDR = netip.MustParsePrefix("10.9.0.0/24") }},
+		{"more nodes than addresses", "address", func(s *Spec) {
+			s.VPC.Subnets[0].CIDR = netip.MustParsePrefix("192.168.0.0/28")
+			s.NodeGroups[0].Size = 12
+		}},
+		{"an instance type", "m9.huge", func(s *Spec) { s.NodeGroups[0].InstanceType = "m9.huge" }},
+	} {
+		s := poolLab{seed: 1}.spec()
+		c.change(&s)
+		if w, err := New(s, nil); err == nil {
+			w.Close()
+			t.Errorf("%s: no error", c.name)
+		} else if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
