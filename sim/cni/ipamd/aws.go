@@ -63,7 +63,7 @@ var (
 	//lint:ignore ST1005 as the daemon has it
 	errNoSecondaryIPs = errors.New("No secondary IPs have been assigned to this ENI")
 	//lint:ignore ST1005 as the daemon has it
-	errAllNotFound = errors.New("All secondary IPs not found")
+	errAllNotFound     = errors.New("All secondary IPs not found")
 	errENINotFound     = errors.New("ENI is not found")
 	errUnableToDetach  = errors.New("unable to detach ENI from EC2 instance, giving up")
 	errAttachmentID    = errors.New("no ENI attachment id found")
