@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -180,3 +181,27 @@ type Load struct {
 
 // Objects are Kubernetes objects that a person applies, in order.
 type Objects []runtime.Object
+
+// checkNodes says what of the settings of nodes and of ENIConfigs makes no sense.
+func (s *Spec) checkNodes() error {
+	zones := map[string]string{}
+	for _, sn := range s.VPC.Subnets {
+		zones[sn.Name] = sn.Zone
+	}
+	for _, g := range s.NodeGroups {
+		if g.MaxPods < 0 {
+			return fmt.Errorf("node group %s: max-pods is %d", g.Name, g.MaxPods)
+		}
+	}
+	seen := map[string]bool{}
+	for _, c := range s.VPCCNI.ENIConfigs {
+		switch {
+		case c.Name == "" || seen[c.Name]:
+			return fmt.Errorf("ENIConfig %q: the name is empty, or there are two of it", c.Name)
+		case zones[c.Subnet] == "":
+			return fmt.Errorf("ENIConfig %s: there is no subnet %q", c.Name, c.Subnet)
+		}
+		seen[c.Name] = true
+	}
+	return nil
+}

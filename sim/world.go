@@ -91,6 +91,9 @@ func New(spec Spec, observe func(*trace.Log)) (*World, error) {
 	if len(spec.VPC.CIDRs) == 0 {
 		return nil, errors.New("the VPC has no CIDR block")
 	}
+	if err := spec.checkNodes(); err != nil {
+		return nil, err
+	}
 	w.Engine = engine.New(engine.Options{Seed: spec.Seed, ShuffleTies: spec.ShuffleTies})
 	w.Log = trace.New(w.Engine)
 	if observe != nil {

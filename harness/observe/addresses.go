@@ -28,7 +28,14 @@ type Addresses struct {
 type AddressNode struct {
 	Name       string
 	Interfaces []InterfaceState
+	// Metrics are what port 61678 shows, by name and labels; nil where it does not answer.
+	Metrics map[string]float64
+	// Introspection is what port 61679 shows, by network interface.
+	Introspection map[string]Introspected
 }
+
+// Introspected is a network interface as ipamd shows it: how many addresses it has for pods, and how many of them pods have.
+type Introspected struct{ Addresses, Assigned int }
 
 // InterfaceState is how many addresses a network interface has beside its primary one, and prefixes.
 type InterfaceState struct {
@@ -74,6 +81,7 @@ func (x *Addresses) Summarize() (obs map[string]any, missing map[string]string) 
 	x.summarizeNodes(obs)
 	x.summarizePods(obs, missing)
 	x.summarizeCalls(obs, missing)
+	x.summarizeMetrics(obs, missing)
 	return obs, missing
 }
 
@@ -142,6 +150,34 @@ func (x *Addresses) summarizePods(obs map[string]any, missing map[string]string)
 	default:
 		obs["secondsToAllRunning"] = longest.Seconds()
 	}
+}
+
+func (x *Addresses) summarizeMetrics(obs map[string]any, missing map[string]string) {
+	for what, name := range map[string]string{"awscniTotalIPAddresses": "awscni_total_ip_addresses", "awscniAssignedIPAddresses": "awscni_assigned_ip_addresses"} {
+		list := make([]any, len(x.Nodes))
+		for i, n := range x.Nodes {
+			if v, ok := n.Metrics[name]; ok {
+				list[i] = v
+			}
+		}
+		obs[what] = list
+	}
+	if len(x.Nodes) == 0 || x.Nodes[0].Metrics == nil {
+		for _, what := range []string{"awscniMetrics", "introspectedENIs"} {
+			obs[what], missing[what] = nil, "aws-node of the first node does not answer"
+		}
+		return
+	}
+	metrics, enis := map[string]any{}, map[string]any{}
+	for name, v := range x.Nodes[0].Metrics {
+		if !strings.Contains(name, "latency") {
+			metrics[name] = v
+		}
+	}
+	for id, e := range x.Nodes[0].Introspection {
+		enis[id] = fmt.Sprintf("%d addresses, %d assigned", e.Addresses, e.Assigned)
+	}
+	obs["awscniMetrics"], obs["introspectedENIs"] = metrics, enis
 }
 
 // poolVerbs are the calls that change what a pool has, each an action of its own. Attaching an interface belongs to its creation, detaching it to its

@@ -11,9 +11,11 @@ func TestAddresses(t *testing.T) {
 	s := time.Second
 	x := Addresses{
 		Nodes: []AddressNode{
-			{"a", []InterfaceState{{"eni-1", "subnet-1", 9, 0}, {"eni-2", "subnet-1", 4, 0}}},
-			{"b", []InterfaceState{{"eni-3", "subnet-2", 0, 2}}},
-			{"c", []InterfaceState{{"eni-4", "subnet-2", 0, 0}, {"eni-5", "subnet-3", 9, 0}}},
+			{Name: "a", Interfaces: []InterfaceState{{"eni-1", "subnet-1", 9, 0}, {"eni-2", "subnet-1", 4, 0}},
+				Metrics:       map[string]float64{"awscni_total_ip_addresses": 13, "awscni_assigned_ip_addresses": 2, "awscni_aws_api_latency_ms_sum": 5},
+				Introspection: map[string]Introspected{"eni-1": {9, 2}, "eni-2": {4, 0}}},
+			{Name: "b", Interfaces: []InterfaceState{{"eni-3", "subnet-2", 0, 2}}, Metrics: map[string]float64{"awscni_total_ip_addresses": 32, "awscni_assigned_ip_addresses": 0}},
+			{Name: "c", Interfaces: []InterfaceState{{"eni-4", "subnet-2", 0, 0}, {"eni-5", "subnet-3", 9, 0}}},
 		},
 		Subnets:    []SubnetState{{"subnet-1", 100}, {"subnet-2", 200}},
 		PodSubnets: []SubnetState{{"subnet-3", 300}},
@@ -41,7 +43,9 @@ func TestAddresses(t *testing.T) {
 		"addressesPerNode": "[15 33 11]", "enisPerNode": "[2 1 2]", "secondaryPerNode": "[13 32 9]", "secondaryByInterface": "[9+4 32 0+9]", "prefixesPerNode": "[0 2 0]",
 		"addressesHeld": "59", "secondaryHeld": "54", "subnetAvailable": "[100 200]", "subnetUsedByNodes": "[15 34]", "podSubnetAvailable": "[300]",
 		"assignedPerNode": "[2 0 0]", "secondaryAssigned": "2", "podsRunning": "2", "podsStuck": "2", "podsUnschedulable": "1", "failedCreatePodSandBox": "7", "secondsToAllRunning": "<nil>",
-		"ec2Errors": "map[RequestLimitExceeded:1]", "ec2ChangingCalls": "7", "poolActions": "4",
+		"awscniTotalIPAddresses": "[13 32 <nil>]", "awscniAssignedIPAddresses": "[2 0 <nil>]", "awscniMetrics": "map[awscni_assigned_ip_addresses:2 awscni_total_ip_addresses:13]",
+		"introspectedENIs": "map[eni-1:9 addresses, 2 assigned eni-2:4 addresses, 0 assigned]",
+		"ec2Errors":        "map[RequestLimitExceeded:1]", "ec2ChangingCalls": "7", "poolActions": "4",
 		"ec2Calls":     "map[AssignPrivateIpAddresses:4 AttachNetworkInterface:1 CreateNetworkInterface:1 DescribeNetworkInterfaces:1 DescribeSubnets:2 UnassignPrivateIpAddresses:1]",
 		"poolCalls":    "[AssignPrivateIpAddresses 9 CreateNetworkInterface AssignPrivateIpAddresses 9 UnassignPrivateIpAddresses 5]",
 		"ec2CallOrder": "[DescribeSubnets CreateNetworkInterface AttachNetworkInterface AssignPrivateIpAddresses]",

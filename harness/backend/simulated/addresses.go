@@ -14,6 +14,7 @@ import (
 	"github.com/ekslab/ekslab/harness/scenario"
 	"github.com/ekslab/ekslab/sim"
 	"github.com/ekslab/ekslab/sim/cloudtrail"
+	"github.com/ekslab/ekslab/sim/cni"
 	"github.com/ekslab/ekslab/sim/engine"
 	"github.com/ekslab/ekslab/sim/kube"
 )
@@ -48,6 +49,7 @@ func (o *addressWatcher) gather() *observe.Addresses {
 		for _, e := range n.Instance.Interfaces {
 			node.Interfaces = append(node.Interfaces, observe.InterfaceState{ID: string(e.ID), Subnet: string(e.Subnet.ID), Secondary: len(e.Addrs) - 1, Prefixes: len(e.Prefixes)})
 		}
+		ask(n.CNI, &node)
 		x.Nodes = append(x.Nodes, node)
 	}
 	var nodes, pods []string
@@ -71,6 +73,30 @@ func (o *addressWatcher) gather() *observe.Addresses {
 	}
 	x.Calls = o.calls()
 	return x
+}
+
+// ask reads what a node's ipamd shows on its ports, if it answers.
+func ask(host *cni.Host, node *observe.AddressNode) {
+	if !host.Serving() {
+		return
+	}
+	agent := host.Agent()
+	node.Metrics, node.Introspection = agent.Samples(), map[string]observe.Introspected{}
+	for id, e := range agent.Introspect().ENIs {
+		var i observe.Introspected
+		for _, c := range e.AvailableIPv4Cidrs {
+			i.Addresses++
+			if c.IsPrefix {
+				i.Addresses += 15
+			}
+			for _, a := range c.IPAddresses {
+				if a.ContainerID != "" {
+					i.Assigned++
+				}
+			}
+		}
+		node.Introspection[string(id)] = i
+	}
 }
 
 // subnets are those of some names, each once, as EC2 has them.

@@ -15,8 +15,8 @@ func BenchmarkIPExhaustion(b *testing.B) {
 		{"fixed-warm2-min5", "fixed-warm2-min5", ""},
 		{"fixed-prefix", "fixed-prefix", ""},
 		{"fixed-secondary-cidr", "fixed-secondary-cidr", ""},
-		{"50 nodes x 10 pods", "broken", "nodesPerZone=17,17,16 podsPerNode=10 ec2Throttle=off"},
-		{"1000 nodes x 10 pods", "broken", "nodesPerZone=334,333,333 podsPerNode=10 ec2Throttle=off"},
+		{"50 nodes x 10 pods", "broken", "nodesPerZone=17,17,16 podsPerNode=10 subnetPrefixLength=17 ec2Throttle=off"},
+		{"1000 nodes x 10 pods", "broken", "nodesPerZone=334,333,333 podsPerNode=10 subnetPrefixLength=17 ec2Throttle=off"},
 		{"1000 nodes x 10 pods, throttled", "broken", "nodesPerZone=334,333,333 podsPerNode=10"},
 		{"5000 c5.4xlarge x 30 pods", "broken", "instanceType=c5.4xlarge nodesPerZone=1667,1667,1666 podsPerNode=30 warmIPTarget=2 subnetPrefixLength=16 ec2Throttle=off settle=15m"},
 	} {

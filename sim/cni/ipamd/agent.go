@@ -307,7 +307,8 @@ func (a *run) fillAtStart() error {
 		return errors.New("error while trying to increase datastore pool")
 	}
 	if a.set.CustomNetworking && a.store.Stats().Total == 0 {
-		return errors.New("Failed to attach any ENIs for custom networking") //nolint:staticcheck // as the daemon has it
+		//lint:ignore ST1005 as the daemon has it
+		return errors.New("Failed to attach any ENIs for custom networking")
 	}
 	return nil
 }

@@ -60,9 +60,11 @@ const (
 const sdkRetries = 10
 
 var (
-	errNoSecondaryIPs  = errors.New("No secondary IPs have been assigned to this ENI") //nolint:staticcheck // as the daemon has it
-	errAllNotFound     = errors.New("All secondary IPs not found")                     //nolint:staticcheck // as the daemon has it
-	errENINotFound     = errors.New("ENI is not found")                                //nolint:staticcheck // as the daemon has it
+	//lint:ignore ST1005 as the daemon has it
+	errNoSecondaryIPs = errors.New("No secondary IPs have been assigned to this ENI")
+	//lint:ignore ST1005 as the daemon has it
+	errAllNotFound     = errors.New("All secondary IPs not found")
+	errENINotFound     = errors.New("ENI is not found")
 	errUnableToDetach  = errors.New("unable to detach ENI from EC2 instance, giving up")
 	errAttachmentID    = errors.New("no ENI attachment id found")
 	errENIConfigAbsent = errors.New("eniconfig: eniconfig is not available")

@@ -209,14 +209,6 @@ func (n *labNode) shape() string {
 	return strings.Join(out, "+")
 }
 
-func (n *labNode) secondary() int {
-	sum := 0
-	for _, e := range n.in.Interfaces {
-		sum += e.Used() - 1
-	}
-	return sum
-}
-
 // calls lists the calls from an index on, with counts and error codes.
 func (l *lab) calls(from int) (out []string) {
 	for _, ev := range l.trail.Events()[from:] {

@@ -129,7 +129,8 @@ func ReadSettings(v Version, env map[string]string) (Settings, error) {
 		}
 	}
 	if s.PrefixDelegation && s.WarmIPTarget == 0 && s.MinimumIPTarget == 0 && s.WarmPrefixTarget == 0 {
-		s.failure = fmt.Errorf("Setting WARM_PREFIX_TARGET = 0 is not supported while WARM_IP_TARGET/MINIMUM_IP_TARGET is not set. Please configure either one of the WARM_{PREFIX/IP}_TARGET or MINIMUM_IP_TARGET env variables") //nolint:staticcheck // the entry point's own words
+		//lint:ignore ST1005 the entry point's own words
+		s.failure = fmt.Errorf("Setting WARM_PREFIX_TARGET = 0 is not supported while WARM_IP_TARGET/MINIMUM_IP_TARGET is not set. Please configure either one of the WARM_{PREFIX/IP}_TARGET or MINIMUM_IP_TARGET env variables")
 	}
 	return s, nil
 }

@@ -122,16 +122,24 @@ func (q *question) crowded(n *info) (sum int) {
 	return sum
 }
 
+// turnedAway says why a node takes no pods like this one, whatever the pod asks for.
+func turnedAway(pod *corev1.Pod, node *corev1.Node) string {
+	if node.Spec.Unschedulable && !tolerates(pod, &corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}) {
+		return "node(s) were unschedulable"
+	}
+	for i := range node.Spec.Taints {
+		if t := &node.Spec.Taints[i]; t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerates(pod, t) {
+			return fmt.Sprintf("node(s) had taint {%s: %s}, that the pod didn't tolerate", t.Key, t.Value)
+		}
+	}
+	return ""
+}
+
 // filter says why the pod may not go to a node, in the words of FailedScheduling; empty if it may. The order is that of the default plugins.
 func (q *question) filter(n *info) string {
 	pod := q.pod
-	if n.node.Spec.Unschedulable && !tolerates(pod, &corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}) {
-		return "node(s) were unschedulable"
-	}
-	for i := range n.node.Spec.Taints {
-		if t := &n.node.Spec.Taints[i]; t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerates(pod, t) {
-			return fmt.Sprintf("node(s) had taint {%s: %s}, that the pod didn't tolerate", t.Key, t.Value)
-		}
+	if why := turnedAway(pod, n.node); why != "" {
+		return why
 	}
 	if !selected(pod, n.node) || !nodeAffinity(pod, n.node) {
 		return noMatch

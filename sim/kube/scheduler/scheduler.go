@@ -32,37 +32,35 @@ type Scheduler struct {
 	queue   *kube.Queue
 	pods    *kube.Informer[*corev1.Pod]
 	snap    snapshot
-	// waiting are the pods that fit nowhere.
-	waiting map[kube.Key]bool
+	waiting waiting
 	// next is where the search for nodes that fit begins.
 	next int
 }
 
 // New starts the scheduler.
 func New(c *kube.Cluster, pods *kube.Informer[*corev1.Pod], nodes *kube.Informer[*corev1.Node]) *Scheduler {
-	s := &Scheduler{cluster: c, client: c.As(kube.Caller{User: "system:kube-scheduler"}), pods: pods, waiting: map[kube.Key]bool{}}
+	s := &Scheduler{cluster: c, client: c.As(kube.Caller{User: "system:kube-scheduler"}), pods: pods}
+	s.waiting.init()
 	s.snap.init()
 	s.queue = kube.NewQueue(c.Engine(), "kube-scheduler", kube.Backoff{Base: time.Second, Max: 10 * time.Second}, s.schedule)
 	nodes.Handle(func(old, now *corev1.Node) {
 		s.snap.node(old, now)
 		if now != nil && (old == nil || !sameForPods(old, now)) {
-			s.retry(nil)
+			s.retry(s.waiting.forNode(now))
 		}
 	})
 	pods.Handle(func(old, now *corev1.Pod) {
 		switch {
 		case now == nil:
-			delete(s.waiting, kube.KeyOf(old))
+			s.waiting.remove(kube.KeyOf(old))
 			s.snap.remove(kube.KeyOf(old))
-			if old.Spec.NodeName != "" {
-				s.retry(nil)
+			if n := s.snap.byName[old.Spec.NodeName]; n != nil {
+				s.retry(append(s.waiting.forNode(n.node), s.waiting.sociable()...))
 			}
 		case now.Spec.NodeName != "":
 			s.snap.place(now, now.Spec.NodeName)
 			if old == nil || old.Spec.NodeName == "" {
-				s.retry(func(p *corev1.Pod) bool {
-					return p.Spec.Affinity != nil && p.Spec.Affinity.PodAffinity != nil || len(p.Spec.TopologySpreadConstraints) > 0
-				})
+				s.retry(s.waiting.sociable())
 			}
 		default:
 			s.queue.Add(kube.KeyOf(now))
@@ -79,23 +77,11 @@ func sameForPods(a, b *corev1.Node) bool {
 		slices.EqualFunc(a.Spec.Taints, b.Spec.Taints, func(p, q corev1.Taint) bool { return p.Key == q.Key && p.Value == q.Value && p.Effect == q.Effect })
 }
 
-// retry looks again at the pods that fitted nowhere, at all of them or at those that which picks.
-func (s *Scheduler) retry(which func(*corev1.Pod) bool) {
-	if len(s.waiting) == 0 {
-		return
-	}
-	var keys []kube.Key
-	for k := range s.waiting {
-		if which != nil {
-			if p, ok := s.pods.Get(k); !ok || !which(p) {
-				continue
-			}
-		}
-		keys = append(keys, k)
-	}
+// retry looks again at pods that fitted nowhere.
+func (s *Scheduler) retry(keys []kube.Key) {
 	slices.SortFunc(keys, kube.Key.Compare)
-	for _, k := range keys {
-		delete(s.waiting, k)
+	for _, k := range slices.Compact(keys) {
+		s.waiting.remove(k)
 		s.queue.Add(k)
 	}
 }
@@ -131,7 +117,7 @@ func (s *Scheduler) schedule(p *engine.Process, k kube.Key) error {
 		}
 	}
 	if len(fit) == 0 {
-		s.waiting[k] = true
+		s.waiting.add(pod)
 		return s.unschedulable(pod, s.snap.others(q, candidates, reasons))
 	}
 	best := s.best(q, fit)

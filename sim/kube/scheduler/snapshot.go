@@ -21,8 +21,14 @@ type snapshot struct {
 	where map[kube.Key]*info
 	// hermits are the pods in place that have a required anti-affinity.
 	hermits map[kube.Key]*info
-	// tainted counts the nodes with a taint.
-	tainted int
+	// classes counts the nodes that turn away the same pods.
+	classes map[string]*class
+}
+
+// class is the nodes that are alike in their taints and in whether they are cordoned.
+type class struct {
+	like  *corev1.Node
+	nodes int
 }
 
 // info is a node and the pods on it.
@@ -30,10 +36,11 @@ type info struct {
 	node  *corev1.Node
 	limit int
 	pods  []*corev1.Pod
+	class *class
 }
 
 func (s *snapshot) init() {
-	s.byName, s.byLabel, s.where, s.hermits = map[string]*info{}, map[string][]*info{}, map[kube.Key]*info{}, map[kube.Key]*info{}
+	s.classes, s.byName, s.byLabel, s.where, s.hermits = map[string]*class{}, map[string]*info{}, map[string][]*info{}, map[kube.Key]*info{}, map[kube.Key]*info{}
 }
 
 func byName(a *info, name string) int { return strings.Compare(a.node.Name, name) }
@@ -61,8 +68,9 @@ func (s *snapshot) node(old, now *corev1.Node) {
 		s.byName[name] = n
 	}
 	was := n.node
-	if was != nil && len(was.Spec.Taints) > 0 {
-		s.tainted--
+	if n.class != nil {
+		n.class.nodes--
+		n.class = nil
 	}
 	if was != nil && (now == nil || !maps.Equal(was.Labels, now.Labels)) {
 		for k, v := range was.Labels {
@@ -78,9 +86,8 @@ func (s *snapshot) node(old, now *corev1.Node) {
 	n.node = now
 	limit := now.Status.Allocatable[corev1.ResourcePods]
 	n.limit = int(limit.Value())
-	if len(now.Spec.Taints) > 0 {
-		s.tainted++
-	}
+	n.class = s.classOf(now)
+	n.class.nodes++
 	if was == nil {
 		s.order = insert(s.order, n)
 	}
@@ -156,23 +163,43 @@ func named(pod *corev1.Pod) (string, bool) {
 	return "", false
 }
 
-// others adds to the reasons those of the nodes that were no candidates.
+// classOf is the class of a node.
+func (s *snapshot) classOf(node *corev1.Node) *class {
+	key := ""
+	if node.Spec.Unschedulable {
+		key = "unschedulable"
+	}
+	for i := range node.Spec.Taints {
+		t := &node.Spec.Taints[i]
+		key += "\n" + t.Key + "=" + t.Value + ":" + string(t.Effect)
+	}
+	c := s.classes[key]
+	if c == nil {
+		c = &class{like: node}
+		s.classes[key] = c
+	}
+	return c
+}
+
+// others adds to the reasons those of the nodes that were no candidates: what turns the pod away before its selector is looked at, or that.
 func (s *snapshot) others(q *question, candidates []*info, reasons map[string]int) map[string]int {
 	if len(candidates) == len(s.order) {
 		return reasons
 	}
-	if s.tainted == 0 {
-		reasons[noMatch] += len(s.order) - len(candidates)
-		return reasons
-	}
-	looked := map[*info]bool{}
+	looked := map[*class]int{}
 	for _, n := range candidates {
-		looked[n] = true
+		looked[n.class]++
 	}
-	for _, n := range s.order {
-		if !looked[n] {
-			reasons[q.filter(n)]++
+	for _, c := range s.classes { // the sum is the same in any order
+		n := c.nodes - looked[c]
+		if n == 0 {
+			continue
 		}
+		why := turnedAway(q.pod, c.like)
+		if why == "" {
+			why = noMatch
+		}
+		reasons[why] += n
 	}
 	return reasons
 }
