@@ -28,6 +28,9 @@ func TestSourceKeepsClocksGoroutinesLocksAndGlobalChanceOut(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		if f.Name.Name == "main" { // a generator is no part of a world
+			return nil
+		}
 		for _, i := range f.Imports {
 			name, _ := strconv.Unquote(i.Path.Value)
 			if why := refusedImports[name]; why != "" {

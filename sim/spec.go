@@ -37,7 +37,7 @@ type Spec struct {
 	APILatency map[string]time.Duration
 	Internet   Internet
 	// Kubelet is what nodes, their disks and their container runtime take. The zero value is usable.
-	Kubelet  kubelet.Times
+	Kubelet kubelet.Times
 	// StandIns has a plain web server run in place of images that are not known; see workload.StandIn. Otherwise they are refused.
 	StandIns bool
 	Switches Switches

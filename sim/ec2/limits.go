@@ -2,7 +2,7 @@ package ec2
 
 import "github.com/ekslab/ekslab/sim/engine"
 
-//go:generate go run ../../tools/limitsgen -version v1.23.2 -o limits_table.go
+//go:generate go run ./limitsgen -version v1.23.2 -o limits_table.go
 
 // Limits of an instance type.
 type Limits struct {
