@@ -34,8 +34,9 @@ func TestE2E(t *testing.T) {
 	RunSpecs(t, "on a real cluster", suite, report)
 }
 
-// ekslab is the program under test, kept where it leaves its artefacts.
-var ekslab, kept string
+// ekslab is the program under test, kept where it leaves its artefacts, temporary the folder that it is given for temporary files, so that runs
+// beside the tests are not mistaken for theirs.
+var ekslab, kept, temporary string
 
 // inotify is the machine's limit of inotify instances; Linux's default is too low for a control plane and five workers.
 const inotify = "/proc/sys/fs/inotify/max_user_instances"
@@ -54,7 +55,10 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	var err error
 	kept, err = filepath.Abs(artifacts)
 	Expect(err).NotTo(HaveOccurred())
-	ekslab = filepath.Join(GinkgoT().TempDir(), "ekslab")
+	temporary, err = os.MkdirTemp("", "e2e-")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { Expect(os.RemoveAll(temporary)).To(Succeed()) })
+	ekslab = filepath.Join(temporary, "ekslab")
 	build := exec.CommandContext(ctx, "go", "build", "-o", ekslab, "..")
 	out, err := build.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))
@@ -89,7 +93,7 @@ func plan(variant string, set map[string]string) *scenario.Plan {
 // command is ekslab with arguments. What it says goes into the report of the test; what a failed run leaves goes to the artefacts.
 func command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, ekslab, args...)
-	c.Env = append(os.Environ(), "EKSLAB_ARTIFACTS="+artifactsOf())
+	c.Env = append(os.Environ(), "EKSLAB_ARTIFACTS="+artifactsOf(), "TMPDIR="+temporary)
 	c.Stderr = GinkgoWriter
 	return c
 }
@@ -110,7 +114,7 @@ func remains(ctx context.Context) (names []string) {
 			}
 		}
 	}
-	folders, err := filepath.Glob(filepath.Join(os.TempDir(), "ekslab-*"))
+	folders, err := filepath.Glob(filepath.Join(temporary, "ekslab-*"))
 	Expect(err).NotTo(HaveOccurred())
 	for _, f := range folders {
 		if ours.MatchString(filepath.Base(f)) {

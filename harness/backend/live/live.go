@@ -52,6 +52,9 @@ type Backend struct {
 	// swept is whether this process has removed what dead ones left.
 	swept atomic.Bool
 
+	// afterwards is the wait of that name; a test does not wait.
+	afterwards time.Duration
+
 	checking sync.Mutex
 	checked  []backend.Need
 }
@@ -87,7 +90,7 @@ func New(opts Options) *Backend {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Backend{opts: opts, running: make(chan struct{}, 1)}
+	b := &Backend{opts: opts, running: make(chan struct{}, 1), afterwards: afterwards}
 	b.images = NewImages(ImageOptions{Flags: opts.Images, Getenv: opts.Getenv, Docker: opts.Docker, Progress: func(note string) { opts.Log.Info(note) }})
 	return b
 }

@@ -126,10 +126,11 @@ func (i *Images) kernelNeed(ctx context.Context) backend.Need {
 }
 
 // Inotify instances are what a machine runs out of first when it runs many nodes: each has a systemd, a kubelet and a containerd, which share the one
-// allowance of their user. A cluster of a control plane and five workers had 80 of them open.
+// allowance of their user. A cluster of a control plane and five workers had 181 of them open, with pods; with Linux's default of 128 it came up on some days
+// and had kubelets that ended with "inotify_init: too many open files" on others.
 const (
-	inotifyPerNode = 15
-	inotifyOfRest  = 20
+	inotifyPerNode = 26
+	inotifyOfRest  = 25
 	inotifyLimit   = "/proc/sys/fs/inotify/max_user_instances"
 )
 

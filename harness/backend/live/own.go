@@ -128,7 +128,11 @@ func (b *Backend) find(ctx context.Context) ([]left, error) {
 // remove removes things, and says which it has removed.
 func (b *Backend) remove(ctx context.Context, things []left) (removed []string, err error) {
 	var failed []string
+	unfinished := map[string]bool{} // runs that something is left of
 	for _, l := range things {
+		if l.what == "folder" && unfinished[l.run] {
+			continue // whose the rest is stands in it
+		}
 		var err error
 		switch l.what {
 		case "container":
@@ -142,6 +146,7 @@ func (b *Backend) remove(ctx context.Context, things []left) (removed []string, 
 		}
 		if err != nil && !strings.Contains(strings.ToLower(err.Error()), "no such") && !strings.Contains(err.Error(), "already in progress") {
 			failed = append(failed, fmt.Sprintf("%v: %v", l, err))
+			unfinished[l.run] = true
 			continue
 		}
 		removed = append(removed, l.String())
@@ -154,38 +159,52 @@ func (b *Backend) remove(ctx context.Context, things []left) (removed []string, 
 
 // Clean removes what runs left behind whose process is gone, and nothing else.
 func (b *Backend) Clean(ctx context.Context) ([]string, error) {
-	all, err := b.find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return b.remove(ctx, stale(all, process.Alive))
+	return b.sweep(ctx, true, func(all []left) []left { return stale(all, process.Alive) })
+}
+
+// cleanRun removes all that one run has made. It is called in the end of each run; cut says that commands were cut off in their middle.
+func (b *Backend) cleanRun(ctx context.Context, run string, cut bool) error {
+	_, err := b.sweep(ctx, cut, func(all []left) []left {
+		return slices.DeleteFunc(all, func(l left) bool { return l.run != run })
+	})
+	return err
 }
 
 // afterwards is how long Docker may go on with a command whose sender was cut off: a container may appear when all seemed to be removed.
 const afterwards = 1500 * time.Millisecond
 
-// cleanRun removes all that one run has made. It is called in the end of each run; cut says that commands were cut off in their middle.
-func (b *Backend) cleanRun(ctx context.Context, run string, cut bool) error {
+// sweepRounds bounds how often that is looked for.
+const sweepRounds = 6
+
+// sweep removes what is picked of everything there is, until there is no more. Cut says that commands of Docker were cut off, so that more may come.
+func (b *Backend) sweep(ctx context.Context, cut bool, pick func([]left) []left) (removed []string, err error) {
 	var failure error
-	for range 5 {
+	for range sweepRounds {
 		all, err := b.find(ctx)
 		if err != nil {
-			return err
+			return removed, err
 		}
-		all = slices.DeleteFunc(all, func(l left) bool { return l.run != run })
-		if len(all) == 0 && !cut {
-			return nil
+		picked := pick(all)
+		if len(picked) == 0 {
+			return removed, nil
 		}
-		_, failure = b.remove(ctx, all)
-		if cut = cut && len(all) > 0; cut || failure != nil {
-			select {
-			case <-time.After(afterwards):
-			case <-ctx.Done():
-				return ctx.Err()
+		var names []string
+		names, failure = b.remove(ctx, picked)
+		for _, n := range names {
+			if !slices.Contains(removed, n) {
+				removed = append(removed, n)
 			}
 		}
+		if !cut && failure == nil {
+			continue
+		}
+		select {
+		case <-time.After(b.afterwards):
+		case <-ctx.Done():
+			return removed, ctx.Err()
+		}
 	}
-	return failure
+	return removed, failure
 }
 
 // labels are the arguments of docker that mark something as a run's.

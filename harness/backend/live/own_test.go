@@ -3,12 +3,14 @@ package live
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ekslab/ekslab/harness/backend/live/process"
 )
@@ -38,6 +40,8 @@ func TestStale(t *testing.T) {
 type dockerOf struct {
 	containers, kinds, volumes, networks string
 	removed                              []string
+	// busy is how often a network cannot be removed yet.
+	busy int
 }
 
 func (d *dockerOf) run(_ context.Context, _ io.Reader, stdout io.Writer, args ...string) error {
@@ -52,11 +56,27 @@ func (d *dockerOf) run(_ context.Context, _ io.Reader, stdout io.Writer, args ..
 		answer = d.volumes
 	case strings.HasPrefix(line, "network ls"):
 		answer = d.networks
+	case strings.HasPrefix(line, "network rm") && d.busy > 0:
+		d.busy--
+		return errors.New("network has active endpoints")
 	default:
 		d.removed = append(d.removed, line)
+		for _, list := range []*string{&d.containers, &d.kinds, &d.volumes, &d.networks} { // what is removed is not listed any more
+			*list = linesOf(*list, func(id string) bool { return id != args[len(args)-1] })
+		}
 	}
 	_, err := io.Copy(stdout, bytes.NewBufferString(answer))
 	return err
+}
+
+// linesOf keeps the lines whose first field is kept.
+func linesOf(text string, keep func(id string) bool) (out string) {
+	for line := range strings.Lines(text) {
+		if id, _, _ := strings.Cut(line, "\t"); keep(id) {
+			out += line
+		}
+	}
+	return out
 }
 
 // Clean removes what dead runs have left; other people's clusters, other tools' containers and what a living process uses stay.
@@ -79,9 +99,12 @@ func TestClean(t *testing.T) {
 		containers: "1\tekslab-aaaaaaaaaa-router\taaaaaaaaaa\t" + process.Self() + "\t\n2\tekslab-bbbbbbbbbb-router\tbbbbbbbbbb\tanother boot/1/2/3\t\n",
 		kinds: "3\tekslab-bbbbbbbbbb-worker\t\t\tekslab-bbbbbbbbbb\n4\tekslab-aaaaaaaaaa-worker\t\t\tekslab-aaaaaaaaaa\n" +
 			"5\tkind-control-plane\t\t\tkind\n6\tekslab-mine-control-plane\t\t\tekslab-mine\n7\tekslab-cccccccccc-worker2\t\t\tekslab-cccccccccc\n",
+		busy:     1, // a container that a dead run's docker command had under way
 		networks: "8\tekslab-bbbbbbbbbb\tbbbbbbbbbb\tanother boot/1/2/3\t-\n",
 	}
-	removed, err := New(Options{Docker: d.run, TempDir: dir}).Clean(t.Context())
+	b := New(Options{Docker: d.run, TempDir: dir})
+	b.afterwards = time.Millisecond
+	removed, err := b.Clean(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -196,7 +196,7 @@ func (r *run) writeTrace(ctx context.Context, packets []tap.Packet, lines []call
 		if p.Out {
 			direction = "out"
 		}
-		r.events.add(p.At, p.Namespace+"/"+p.Interface, fmt.Sprintf("%s ttl %d %v", direction, p.Headers.TTL, &p.Headers))
+		r.events.add(p.At, p.Namespace+"/"+p.Interface, fmt.Sprintf("%s %v", direction, &p.Headers))
 	}
 	slices.SortStableFunc(r.events.all, func(a, b event) int { return a.at.Compare(b.at) })
 	w := bufio.NewWriter(r.opts.Trace)
