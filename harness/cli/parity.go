@@ -28,7 +28,7 @@ func (a *app) parity() *cobra.Command {
 how far apart they may be, and whether they agree.
 
 How far apart two values may be follows from what they are: shares and counts of calls and packets within
-4 standard deviations, times within 5 % and 250 ms, everything else equal.
+4 standard deviations, times within 5 % and 500 ms, everything else equal.
 
 Exit code: 0 all agree, 1 some do not, 3 an observation has no sample on one side or a backend is not
 available here.`,

@@ -29,7 +29,7 @@ type Agreement struct {
 //	calls                     4 standard deviations of the difference of two counts, 4*sqrt(a+b)
 //	packets, draws            the same, and what chance brings by how many connections hang, each of which sends its SYN several times
 //	a mean over connections   5 % of the larger: the same is to happen to each of them
-//	seconds (s)               5 % of the larger and 250 ms: a wall clock, a scheduler and a timer wheel lie between them
+//	seconds (s)               5 % of the larger and 500 ms: a wall clock, a scheduler and a timer wheel lie between them
 //	everything else           nothing: targets, sockets, names, yes or no, and how many calls were made are the same or not
 //
 // A list or map agrees when it has the same length or keys and each item agrees. The keys of a map by address are no more than names, which each backend
@@ -73,7 +73,7 @@ func number(rec *observe.Recording, name string) float64 {
 const (
 	deviations       = 4.0  // as near() allows in expectations
 	relative         = 0.05 // of the larger, for times and means
-	secondsAbsolute  = 0.25
+	secondsAbsolute  = 0.5
 	leastUncertainty = 0.5 // of a count of 0 or 1, whose own deviation would be 0
 )
 

@@ -127,6 +127,18 @@ func (b *Backend) find(ctx context.Context) ([]left, error) {
 
 // remove removes things, and says which it has removed.
 func (b *Backend) remove(ctx context.Context, things []left) (removed []string, err error) {
+	// Docker stops the containers of one command side by side; what that leaves is asked for one by one, for the sake of what is said of it.
+	var containers []string
+	for _, l := range things {
+		if l.what == "container" {
+			containers = append(containers, l.id)
+		}
+	}
+	together := len(containers) > 1
+	if together {
+		_, err := b.output(ctx, append([]string{"rm", "--force", "--volumes"}, containers...)...)
+		together = err == nil
+	}
 	var failed []string
 	unfinished := map[string]bool{} // runs that something is left of
 	for _, l := range things {
@@ -136,6 +148,9 @@ func (b *Backend) remove(ctx context.Context, things []left) (removed []string, 
 		var err error
 		switch l.what {
 		case "container":
+			if together {
+				break
+			}
 			_, err = b.output(ctx, "rm", "--force", "--volumes", l.id)
 		case "network":
 			_, err = b.output(ctx, "network", "rm", l.id)

@@ -62,7 +62,7 @@ func (d *dockerOf) run(_ context.Context, _ io.Reader, stdout io.Writer, args ..
 	default:
 		d.removed = append(d.removed, line)
 		for _, list := range []*string{&d.containers, &d.kinds, &d.volumes, &d.networks} { // what is removed is not listed any more
-			*list = linesOf(*list, func(id string) bool { return id != args[len(args)-1] })
+			*list = linesOf(*list, func(id string) bool { return !slices.Contains(args, id) })
 		}
 	}
 	_, err := io.Copy(stdout, bytes.NewBufferString(answer))
@@ -111,7 +111,7 @@ func TestClean(t *testing.T) {
 	if want := []string{"container ekslab-bbbbbbbbbb-router", "container ekslab-bbbbbbbbbb-worker", "container ekslab-cccccccccc-worker2", "network ekslab-bbbbbbbbbb", "folder " + filepath.Join(dir, "ekslab-bbbbbbbbbb")}; !slices.Equal(removed, want) {
 		t.Errorf("removed %v", removed)
 	}
-	if want := []string{"rm --force --volumes 2", "rm --force --volumes 3", "rm --force --volumes 7", "network rm 8"}; !slices.Equal(d.removed, want) {
+	if want := []string{"rm --force --volumes 2 3 7", "network rm 8"}; !slices.Equal(d.removed, want) {
 		t.Errorf("asked Docker to %v", d.removed)
 	}
 	left, err := os.ReadDir(dir)
