@@ -108,7 +108,7 @@ func (s schemas) of(t reflect.Type, template bool, tag reflect.StructTag) object
 		if p, ok := items["properties"].(object); ok && template {
 			p["when"] = object{"type": []any{"string", "boolean"}, "description": "CEL over params and let; the item is left out when it is false."}
 		}
-		return object{"type": "array", "items": items}
+		return scalar(object{"type": "array", "items": items})
 	case reflect.Map:
 		return object{"type": "object", "additionalProperties": s.of(t.Elem(), template, "")}
 	case reflect.Struct:

@@ -231,7 +231,7 @@ var rolloutRows = []rolloutRow{
 			want(t, at <= 15, "an error at %v", at)
 		}
 	}},
-	{name: "run B: only 504, two of them", variant: "broken", set: "netnsTeardownSeconds=0.05 nodes=2 albNodes=2 albPropagationSeconds=13,15 registrationSeconds=10,14", seeds: -1, check: func(t *testing.T, r *rolloutRun) {
+	{name: "run B: only 504, two of them", variant: "broken", set: "netnsTeardownSeconds=0.05 nodes=4 albNodes=2 albPropagationSeconds=13,15 registrationSeconds=10,14", seeds: -1, check: func(t *testing.T, r *rolloutRun) {
 		want(t, r.n("errors504") == 2 && r.n("errors") == 2, "codes %v", r.Observations["errorsByReason"])
 		want(t, r.n("firstNewAnswerSeconds")-r.n("lastOldAnswerSeconds") > 20, "the last old answer at %v, the first new one at %v", r.n("lastOldAnswerSeconds"), r.n("firstNewAnswerSeconds"))
 	}},
