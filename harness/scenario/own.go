@@ -40,6 +40,10 @@ type own struct {
 // as they are; in any other, what that variant sets is put over them, and so is what --set gives. The error is *Problems.
 func (s *Scenario) WithManifests(dir string) (*Scenario, error) {
 	found := &findings{}
+	if _, err := os.Stat(dir); err != nil {
+		found.add(place{}, "--manifests %s: there is no such folder", dir)
+		return nil, found.err()
+	}
 	if s.doc.Own == nil {
 		found.add(place{}, "--manifests is not supported by scenario %s; \"ekslab copy\" gives a copy whose manifests can be edited", s.Name)
 		return nil, found.err()
@@ -86,12 +90,7 @@ func (s *Scenario) replaceable(key string) bool {
 
 // read reads the folder's manifests.
 func (o *own) read(found *findings) {
-	info, err := os.Stat(o.dir)
-	switch {
-	case err != nil:
-		found.add(place{}, "--manifests %s: there is no such folder", o.dir)
-		return
-	case !info.IsDir():
+	if info, err := os.Stat(o.dir); err == nil && !info.IsDir() {
 		found.add(place{}, "--manifests %s: this is a file; name the folder that it is in", o.dir)
 		return
 	}

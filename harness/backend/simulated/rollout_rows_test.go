@@ -222,7 +222,36 @@ var rolloutRows = []rolloutRow{
 	{name: "no update", variant: "broken", set: "update=false", seeds: 3, check: func(t *testing.T, r *rolloutRun) {
 		want(t, r.n("errors") == 0 && r.n("requests") == 200, "%v errors of %v", r.n("errors"), r.n("requests"))
 	}},
+	{name: "a lag of 30 s: errors grow with it", variant: "broken", set: "albPropagationSeconds=24,36 client=openLoop", seeds: -1, check: func(t *testing.T, r *rolloutRun) {
+		want(t, r.n("errors") >= 16, "%v errors", r.n("errors"))
+	}, mean: func(t *testing.T, errors float64) { want(t, errors >= 24 && errors <= 50, "mean of errors %v", errors) }},
+	{name: "run A: only 502", variant: "broken", set: "netnsTeardownSeconds=30 albPropagationByNode=1,1,8 registrationSeconds=1,2", seeds: -1, check: func(t *testing.T, r *rolloutRun) {
+		want(t, r.n("errors") >= 1 && r.n("errors502") == r.n("errors"), "codes %v", r.Observations["errorsByReason"])
+		for _, at := range r.list("errorTimesSeconds") {
+			want(t, at <= 15, "an error at %v", at)
+		}
+	}},
+	{name: "run B: only 504, two of them", variant: "broken", set: "netnsTeardownSeconds=0.05 nodes=4 albNodes=2 albPropagationSeconds=13,15 registrationSeconds=10,14", seeds: -1, check: func(t *testing.T, r *rolloutRun) {
+		want(t, r.n("errors504") == 2 && r.n("errors") == 2, "codes %v", r.Observations["errorsByReason"])
+		want(t, r.n("firstNewAnswerSeconds")-r.n("lastOldAnswerSeconds") > 20, "the last old answer at %v, the first new one at %v", r.n("lastOldAnswerSeconds"), r.n("firstNewAnswerSeconds"))
+	}},
 	// Sheet 27.
+	{name: "a deregistration delay of none: the same", variant: "broken", set: "deregistrationDelaySeconds=0 client=openLoop", seeds: -1, check: func(t *testing.T, r *rolloutRun) {
+		want(t, r.n("errors") >= 9, "%v errors", r.n("errors"))
+	}, mean: func(t *testing.T, errors float64) { want(t, errors >= 14 && errors <= 26, "mean of errors %v", errors) }},
+	{name: "502 while the namespace is there, 504 when it is gone, to the moment", variant: "broken", set: "client=openLoop", seeds: 5, check: func(t *testing.T, r *rolloutRun) {
+		// The stop signal, the containers' end at once, and 1.3 s until the namespace is gone; the SYN comes within some milliseconds.
+		for _, q := range r.x.Requests {
+			if !q.Failed() {
+				continue
+			}
+			agrees := slices.ContainsFunc(r.x.Deletions, func(d observe.PodDeletion) bool {
+				gone := d.Signal + 1300*time.Millisecond
+				return q.Status == 502 && q.Sent+10*time.Millisecond >= d.Signal && q.Sent <= gone || q.Status == 504 && q.Sent+10*time.Millisecond >= gone
+			})
+			want(t, agrees, "HTTP %d at %v", q.Status, q.Sent-r.x.Zero())
+		}
+	}},
 	{name: "draining, initial and healthy at once", variant: "broken", seeds: 3, check: func(t *testing.T, r *rolloutRun) {
 		// When the first new pods are ready, which is within 3.3 s.
 		found := false
