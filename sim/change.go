@@ -171,7 +171,7 @@ func (w *World) hostname(c ModifyLoadBalancer) (string, error) {
 			return "", err
 		}
 		if len(ing.Status.LoadBalancer.Ingress) == 0 {
-			return "", fmt.Errorf("Ingress %s has no load balancer yet", c.Ingress)
+			return "", fmt.Errorf("ingress %s has no load balancer yet", c.Ingress)
 		}
 		return ing.Status.LoadBalancer.Ingress[0].Hostname, nil
 	}

@@ -53,7 +53,7 @@ func TestPacketsToADeadPod(t *testing.T) {
 	if from.Name == pod.Spec.NodeName {
 		from = w.Nodes[1]
 	}
-	dial := func() (result error, took time.Duration) {
+	dial := func() (took time.Duration, result error) {
 		began := w.Engine.Now()
 		result = errTrying
 		c, err := from.Root.Dial(netip.AddrPortFrom(netip.MustParseAddr(pod.Status.PodIP), 80))
@@ -63,15 +63,15 @@ func TestPacketsToADeadPod(t *testing.T) {
 		c.OnConnect = func(err error) { result, took = err, w.Engine.Now()-began }
 		run(t, w, w.Engine.Now()+500*time.Millisecond)
 		c.Close()
-		return result, took
+		return took, result
 	}
 	run(t, w, time.Minute+time.Second)
-	if err, took := dial(); err != linux.ECONNREFUSED || took > 10*time.Millisecond {
+	if took, err := dial(); err != linux.ECONNREFUSED || took > 10*time.Millisecond {
 		t.Errorf("its namespace is there: %v after %v", err, took)
 	}
 	run(t, w, time.Minute+10*time.Second)
 	clear(drops)
-	if err, _ := dial(); err != errTrying || drops[vpc.DropSourceCheck] == 0 {
+	if _, err := dial(); err != errTrying || drops[vpc.DropSourceCheck] == 0 {
 		t.Errorf("its namespace is gone: %v, drops %v", err, drops)
 	}
 }

@@ -63,7 +63,7 @@ func (w *World) editTemplate(deployment string, edit func(*corev1.PodTemplateSpe
 	}
 	d = d.DeepCopy()
 	if err := edit(&d.Spec.Template); err != nil {
-		return fmt.Errorf("Deployment %s: %w", deployment, err)
+		return fmt.Errorf("deployment %s: %w", deployment, err)
 	}
 	_, err = w.operator.Update(d)
 	return err

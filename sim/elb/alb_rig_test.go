@@ -24,16 +24,15 @@ import (
 // albRig is an Application Load Balancer with one node in each of two zones, made by API calls, in front of hosts that listen on port 8080.
 type albRig struct {
 	*testing.T
-	e       *engine.Engine
-	log     *trace.Log
-	vpc     *vpc.VPC
-	elb     *Service
-	ctx     context.Context
-	lb      *LoadBalancer
-	tg      *TargetGroup
-	hosts   map[string]*host8080
-	client  *linux.Namespace
-	answers []string
+	e      *engine.Engine
+	log    *trace.Log
+	vpc    *vpc.VPC
+	elb    *Service
+	ctx    context.Context
+	lb     *LoadBalancer
+	tg     *TargetGroup
+	hosts  map[string]*host8080
+	client *linux.Namespace
 }
 
 // host8080 is a target.

@@ -152,9 +152,7 @@ func (s *Service) albNodes(lb *LoadBalancer, subnets []*vpc.Subnet, groups []*vp
 		}
 		lb.ALBNodes = append(lb.ALBNodes, n)
 	}
-	for _, sn := range subnets {
-		lb.subnets = append(lb.subnets, sn)
-	}
+	lb.subnets = append(lb.subnets, subnets...)
 	return nil
 }
 

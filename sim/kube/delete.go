@@ -39,9 +39,11 @@ func (c *Cluster) delete(kind string, key Key, opts metav1.DeleteOptions) error 
 	}
 	if p := opts.Preconditions; p != nil {
 		if p.UID != nil && *p.UID != old.GetUID() {
+			//lint:ignore ST1005 the API server words it so
 			return apierrors.NewConflict(resource(kind), key.Name, fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", *p.UID, old.GetUID()))
 		}
 		if p.ResourceVersion != nil && *p.ResourceVersion != old.GetResourceVersion() {
+			//lint:ignore ST1005 the API server words it so
 			return apierrors.NewConflict(resource(kind), key.Name, fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v", *p.ResourceVersion, old.GetResourceVersion()))
 		}
 	}

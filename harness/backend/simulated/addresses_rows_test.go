@@ -82,15 +82,6 @@ func runAddresses(t testing.TB, b *Backend, p *scenario.Plan, seed uint64) *addr
 	return r
 }
 
-// list is a list of numbers as observations have it.
-func numbersOf(values ...float64) []any {
-	out := make([]any, len(values))
-	for i, v := range values {
-		out[i] = v
-	}
-	return out
-}
-
 func (r *addressRun) want(t testing.TB, what string, want any) {
 	t.Helper()
 	switch w := want.(type) {

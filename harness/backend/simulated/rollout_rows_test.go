@@ -118,16 +118,6 @@ func (r *rolloutRun) list(name string) (out []float64) {
 // steps are the replica steps.
 func (r *rolloutRun) steps() (out [][2]int) { return r.x.Steps }
 
-// states are the counts of targets at a moment.
-func (r *rolloutRun) states(at time.Duration) (c observe.TargetCounts) {
-	for _, t := range r.x.Targets {
-		if t.At <= r.x.Zero()+at {
-			c = t
-		}
-	}
-	return c
-}
-
 // rolloutRow is a line of the tables of what must be seen. Check is called for each seed; mean, if it is set, for the mean of errors over all seeds.
 type rolloutRow struct {
 	name, variant, set string

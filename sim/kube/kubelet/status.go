@@ -21,7 +21,6 @@ var statusLatency = [2]time.Duration{5 * time.Millisecond, 15 * time.Millisecond
 type statusWriter struct {
 	timer   engine.Timer
 	pending bool
-	first   *corev1.PodStatus
 }
 
 // report has the pod's status written soon. A later report replaces one that waits.

@@ -71,7 +71,7 @@ func (x *Controller) reconcileIngress(p *engine.Process, k kube.Key) error {
 		return nil
 	}
 	if err := refuseIngress(ing); err != nil {
-		return x.fail(fmt.Errorf("Ingress %v: %w", k, err))
+		return x.fail(fmt.Errorf("ingress %v: %w", k, err))
 	}
 	m, err := x.plan(ing)
 	if err != nil {

@@ -49,7 +49,7 @@ func (x *Controller) reconcileService(p *engine.Process, k kube.Key) error {
 		return nil
 	}
 	if err := Refuse(svc); err != nil {
-		return x.fail(fmt.Errorf("Service %v: %w", k, err))
+		return x.fail(fmt.Errorf("service %v: %w", k, err))
 	}
 	if len(svc.Spec.Ports) != 1 || svc.Spec.Ports[0].Protocol != corev1.ProtocolTCP {
 		return x.fail(engine.NotModelled("Service %v: other than one TCP port", k))

@@ -78,7 +78,6 @@ func (c curl) call(ctx context.Context, r *result) (exit int, message string) {
 type dialled struct {
 	index int
 	conn  net.Conn
-	local netip.AddrPort
 	at    time.Time
 	err   error
 }
