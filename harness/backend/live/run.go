@@ -203,7 +203,7 @@ func (r *run) apart(ctx context.Context, network string) error {
 			continue
 		}
 		if p.Overlaps(r.t.vpc) || p.Overlaps(r.t.service) {
-			return fmt.Errorf("Docker gave its network %v, which the scenario's VPC or Services use; free a range in Docker's default-address-pools (docker network prune)", p)
+			return fmt.Errorf("the network that Docker gave is %v, and the scenario's VPC or Services use it; free a range in Docker's default-address-pools (docker network prune)", p)
 		}
 	}
 	return nil
