@@ -217,7 +217,7 @@ func mentioned(text string) (lines []string) {
 // quick is what makes a mentioned command short: it is only to be understood.
 func quick(line string) string {
 	switch w := words(line); {
-	case len(w) == 2 || slices.Contains(w, "kind") || w[1] == "parity" || w[1] == "doctor":
+	case len(w) == 2 || w[1] == "run" && strings.HasPrefix(w[2], "-") || slices.Contains(w, "kind") || w[1] == "parity" || w[1] == "doctor":
 		return " --help"
 	case strings.Contains(line, "rolling-update-502") && w[1] == "sweep":
 		return " --set requests=2 --seeds 1"
