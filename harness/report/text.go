@@ -364,7 +364,23 @@ func quantity(v float64, unit string) string {
 		}
 		return fmt.Sprintf("%s (%s %%)", Number(v), Number(float64(int64(v*10000+0.5))/100))
 	}
+	if v == 1 {
+		unit = singular(unit)
+	}
 	return Number(v) + " " + unit
+}
+
+// singular is the unit of one; seconds are s either way.
+func singular(unit string) string {
+	if len(unit) < 2 {
+		return unit
+	}
+	for _, end := range []string{"sses", "xes"} { // addresses, prefixes
+		if strings.HasSuffix(unit, end) {
+			return strings.TrimSuffix(unit, "es")
+		}
+	}
+	return strings.TrimSuffix(unit, "s")
 }
 
 func (p *page) expected(o run.Outcome) {

@@ -74,7 +74,7 @@ func TestQuantity(t *testing.T) {
 	for _, test := range []struct {
 		v          float64
 		unit, want string
-	}{{0.1665, "1", "0.1665 (16.65 %)"}, {0, "1", "0"}, {1, "1", "1"}, {1.0 / 6, "1", "0.166667 (16.67 %)"}, {5, "s", "5 s"}, {3, "", "3"}} {
+	}{{0.1665, "1", "0.1665 (16.65 %)"}, {0, "1", "0"}, {1, "1", "1"}, {1.0 / 6, "1", "0.166667 (16.67 %)"}, {5, "s", "5 s"}, {1, "s", "1 s"}, {3, "", "3"}, {1, "requests", "1 request"}, {2, "requests", "2 requests"}, {1, "addresses", "1 address"}, {1, "prefixes", "1 prefix"}} {
 		if have := quantity(test.v, test.unit); have != test.want {
 			t.Errorf("%v %s: %q, want %q", test.v, test.unit, have, test.want)
 		}
