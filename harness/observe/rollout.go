@@ -365,7 +365,7 @@ func (r *Rollout) calls(s *summary) {
 	s.seconds("firstDeregisterSeconds", first-zero, first >= 0, why)
 	s.seconds("lastDeregisterSeconds", last-zero, last >= 0, why)
 	s.seconds("deregisterLagSeconds", lag, lag >= 0, "no pod that was deleted was deregistered")
-	s.seconds("usedAfterDeregisterSeconds", used, used >= 0, "no target was used after it was deregistered")
+	s.seconds("usedAfterDeregisterSeconds", max(used, 0), first >= 0, why)
 }
 
 // registeredAgain is whether a target was registered between two times.
